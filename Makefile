@@ -1,0 +1,41 @@
+# Two commands are enough: `make demo` shows the main job on the embedded lab, `make test` passes every test.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check cases lock clean
+
+demo: .venv/run
+	@exec $(BIN)/opdeploy demo
+
+test: .venv/dev
+	@CI= tests/prepare
+	$(BIN)/ruff check deploy tests roles
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 2
+
+# The same without what takes long: for the seconds between two edits.
+check: .venv/dev
+	$(BIN)/ruff check deploy tests roles
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+
+.venv/run: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# For whoever changes a dependency: needs pip-tools.
+LOCK := CUSTOM_COMPILE_COMMAND='make lock' pip-compile -q --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --extra build
+lock:
+	$(LOCK) -o requirements.lock pyproject.toml
+	$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

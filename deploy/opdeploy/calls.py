@@ -1,0 +1,206 @@
+"""Reads and writes as data: a verb of the agent and its arguments, and what came back.
+
+Arguments are plain values: text, numbers, booleans, None, bytes, lists and dictionaries of them, and `Secret`.
+Nothing here knows how a call travels (``windows/session.py``) or what answers it (the host, the lab, a snapshot).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from opdeploy.model import REFERENCE, Secret
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that the host answered with an error, or that nobody answered (then `id` begins with ``opdeploy.``).
+
+    Decide by `id` (PowerShell's FullyQualifiedErrorId), `type` and `hresult` only: `message` is translated.
+    """
+
+    message: str
+    type: str = ""
+    hresult: int = 0
+    id: str = ""
+    category: str = ""
+
+
+NOT_IN_SNAPSHOT = "opdeploy.NotInSnapshot"
+TIMED_OUT = "opdeploy.TimedOut"
+SESSION_LOST = "opdeploy.SessionLost"
+SKIPPED = "opdeploy.Skipped"
+
+Answer = Any | Failure
+
+
+@dataclass(frozen=True)
+class Call:
+    verb: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """Canonical text: equal calls have equal keys. A secret stands there by its source, never by its value."""
+        return json.dumps([self.verb, shown(self.args)], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Call) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, eq=False)
+class Read(Call):
+    """A call that leaves no lasting change. Equal reads are sent once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Write(Call):
+    """A call that changes the host."""
+
+
+def shown(value: Any) -> Any:
+    """A value as JSON has it, for keys and eyes: secrets by source, bytes in base64."""
+    if isinstance(value, Secret):
+        return {"secret": value.source}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, Mapping):
+        return {name: shown(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
+    return value
+
+
+def references(value: Any) -> set[str]:
+    """The references (`model.sid_of`) that still stand in a call's arguments: such a call must not be sent."""
+    return set(REFERENCE.findall(json.dumps(shown(value), ensure_ascii=False)))
+
+
+# ---------------------------------------------------------------- the verbs, one function each
+
+
+def _args(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def host_read() -> Read:
+    return Read("host.read")
+
+
+def registry_read(
+    path: str, *, hive: str = "LocalMachine", view: str = "Registry64", values: list[str] | None = None, depth: int = 0
+) -> Read:
+    """-> None, or {"values": {name: [kind, data]}, "subkeys": {name: the same or None}}; kinds as .NET's RegistryValueKind."""
+    return Read("registry.read", _args(hive=hive, path=path, view=view, values=values, depth=depth))
+
+
+def cmdlet_read(name: str, select: list[str], **parameters: Any) -> Read:
+    """-> [{property: value}]"""
+    return Read("cmdlet.read", {"name": name, "parameters": parameters, "select": select})
+
+
+def cim_read(namespace: str, class_name: str, select: list[str]) -> Read:
+    """-> [{property: value}]; only classes that the read half lists."""
+    return Read("cim.read", {"namespace": namespace, "class": class_name, "select": select})
+
+
+def file_stat(path: str, *, hash: bool = False) -> Read:
+    """-> None, or {"directory", "modified", and of a file "size", "version", "sha256"; of a folder "empty"; "piece"}."""
+    return Read("file.stat", {"path": path, "hash": hash})
+
+
+def file_read(path: str, *, offset: int = 0, length: int = 65536) -> Read:
+    """-> {"bytes": base64, "end": bool}"""
+    return Read("file.read", {"path": path, "offset": offset, "length": length})
+
+
+def sddl_read(path: str) -> Read:
+    """-> None, or owner, group and discretionary list as SDDL."""
+    return Read("sddl.read", {"path": path})
+
+
+def sid_resolve(name: str) -> Read:
+    """-> {"sid": SID or None}: None is nobody's name."""
+    return Read("sid.resolve", {"name": name})
+
+
+def name_resolve(sid: str) -> Read:
+    """-> {"name": 'DOMAIN\\name' or None}"""
+    return Read("name.resolve", {"sid": sid})
+
+
+def program_read(what: str, name: str = "") -> Read:
+    """-> {"ended", "whole", "exit", "stdout", "stderr"}; output in base64."""
+    return Read("program.read", {"what": what, "name": name})
+
+
+def export_read(what: str) -> Read:
+    """-> the exported file's bytes in base64."""
+    return Read("export.read", {"what": what})
+
+
+def group_members(group: str) -> Read:
+    """-> [SID]; the group by name or SID."""
+    return Read("group.members", {"group": group})
+
+
+def logon_probe(user: str, password: Secret) -> Read:
+    """-> {"right": bool}; sent only with --verify-passwords: it leaves a logon event."""
+    return Read("logon.probe", {"user": user, "password": password})
+
+
+def password_record(user: str, password: Secret) -> Read:
+    """Answered by the run store, not by the host: None, or {"same": bool, "set_at": the host's time of the last set}."""
+    return Read("record.password", {"user": user, "password": password})
+
+
+def cmdlet_write(cmdlet: str, **parameters: Any) -> Write:
+    return Write("cmdlet.write", {"name": cmdlet, "parameters": parameters})
+
+
+def program_write(program: str, command: str, line: str, *, seconds: int = 60) -> Write:
+    """`line` is what follows the sub-command, ready quoted (`quoting.argument`). Any exit code but 0 is a failure."""
+    return Write("program.write", {"program": program, "command": command, "line": line, "seconds": seconds})
+
+
+def registry_write(path: str, name: str, kind: str, data: Any, *, hive: str = "LocalMachine", view: str = "Registry64") -> Write:
+    return Write("registry.write", {"hive": hive, "path": path, "view": view, "name": name, "kind": kind, "data": data})
+
+
+def registry_remove(path: str, name: str, *, hive: str = "LocalMachine", view: str = "Registry64") -> Write:
+    return Write("registry.remove", {"hive": hive, "path": path, "view": view, "name": name})
+
+
+def sddl_write(path: str, sddl: str, *, expect: str, owner: bool = False) -> Write:
+    """Replaces a list as a whole, so it says what it expects to find (the last answer of `sddl_read`)."""
+    return Write("sddl.write", {"path": path, "sddl": sddl, "expect": expect, "owner": owner})
+
+
+def service_sddl_write(name: str, sddl: str, *, expect: str) -> Write:
+    """`sc.exe sdset`, if `sc.exe sdshow` still says `expect` (white space at the ends ignored)."""
+    return Write("service.sddl.write", {"name": name, "sddl": sddl, "expect": expect})
+
+
+def rights_write(template: bytes, *, expect: Mapping[str, list[str]]) -> Write:
+    """`secedit /configure` with a template, if each right that it names is still held by exactly `expect[right]` (as exported)."""
+    return Write("rights.write", {"template": template, "expect": dict(expect)})
+
+
+def file_append(path: str, offset: int, data: bytes) -> Write:
+    return Write("file.append", {"path": path, "offset": offset, "bytes": data})
+
+
+def file_commit(path: str, sha256: str) -> Write:
+    return Write("file.commit", {"path": path, "sha256": sha256})
+
+
+def file_discard(path: str) -> Write:
+    """Removes a leftover piece beside `path`."""
+    return Write("file.discard", {"path": path})
