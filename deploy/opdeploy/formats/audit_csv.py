@@ -15,12 +15,13 @@ from typing import Literal
 
 Dialect = Literal["backup", "get", "gpo"]
 
-# The names are those of English auditpol; the keys are the one part of {0CCE92xx-69AE-11D9-BED3-505054503030} that varies.
+# Names are those of English auditpol, before each the one part of {0CCE92xx-69AE-11D9-BED3-505054503030} that varies.
 _NAMES = {
     "System": "10 Security State Change|11 Security System Extension|12 System Integrity|13 IPsec Driver|"
     "14 Other System Events",
-    "Logon/Logoff": "15 Logon|16 Logoff|17 Account Lockout|18 IPsec Main Mode|19 IPsec Quick Mode|1A IPsec Extended Mode|"
-    "1B Special Logon|1C Other Logon/Logoff Events|43 Network Policy Server|47 User / Device Claims|49 Group Membership",
+    "Logon/Logoff": "15 Logon|16 Logoff|17 Account Lockout|18 IPsec Main Mode|19 IPsec Quick Mode|"
+    "1A IPsec Extended Mode|1B Special Logon|1C Other Logon/Logoff Events|43 Network Policy Server|"
+    "47 User / Device Claims|49 Group Membership",
     "Object Access": "1D File System|1E Registry|1F Kernel Object|20 SAM|21 Certification Services|"
     "22 Application Generated|23 Handle Manipulation|24 File Share|25 Filtering Platform Packet Drop|"
     "26 Filtering Platform Connection|27 Other Object Access Events|44 Detailed File Share|45 Removable Storage|"
@@ -73,15 +74,15 @@ class AuditPolicy:
 
 def parse(content: str | bytes) -> AuditPolicy:
     """Read any of the three dialects. Raises ValueError where it is none of them."""
-    lines = [tuple(cells) for cells in csv.reader(io.StringIO(_text(content)), strict=True) if any(cells)]
+    lines = _lines(_text(content))
     if not lines or len(lines[0]) not in (6, 7):
-        raise ValueError("not an audit policy: expected CSV with a header of 6 or 7 columns (auditpol /backup, /get /r)")
+        raise ValueError("not an audit policy: expected CSV of 6 or 7 columns (auditpol /get /r, /backup)")
     dialect = _dialect(lines)
     return AuditPolicy(dialect, lines[0], tuple(_row(dialect, cells) for cells in lines[1:]))
 
 
 def render(policy: AuditPolicy) -> str:
-    """Print the CSV in its dialect; CRLF, as auditpol does."""
+    """Print the CSV in its dialect, with CRLF."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerows([policy.header, *(row.cells for row in policy.rows)])
     return out.getvalue()
@@ -98,7 +99,8 @@ def setting(guid: str, value: int, machine: str = "") -> Row:
     if value not in words:
         raise ValueError(f"audit setting {value}: expected 0 none, 1 success, 2 failure or 3 both")
     guid = guid.upper()
-    return Row((machine, "System", SUBCATEGORIES.get(guid, guid), guid, words[value].title(), "", str(value)), guid, value)
+    name, word = SUBCATEGORIES.get(guid, guid), words[value].title().replace("And", "and")
+    return Row((machine, "System", name, guid, word, "", str(value)), guid, value)
 
 
 def backup(rows: tuple[Row, ...]) -> AuditPolicy:
@@ -126,6 +128,13 @@ def _text(content: str | bytes) -> str:
     except UnicodeDecodeError:
         # auditpol writes in the code page of the console; what differs between code pages is names and words only.
         return content.decode("cp437")
+
+
+def _lines(text: str) -> list[tuple[str, ...]]:
+    try:
+        return [tuple(cells) for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if any(cells)]
+    except csv.Error as error:
+        raise ValueError(f"not an audit policy: {error}") from None
 
 
 def _dialect(lines: list[tuple[str, ...]]) -> Dialect:

@@ -1,8 +1,8 @@
 """Installed programs as their `Uninstall` registry keys describe them.
 
-No open specification: Microsoft's reference of the Uninstall registry key for MSI, the installers' own sources for the rest
-(WiX Burn, Inno Setup, NSIS, InstallShield, Squirrel). The kind of installer is a guess from what each of them leaves.
-Strings are kept as written: version is free text, command lines may be unquoted and end in blanks.
+No open specification: Microsoft's reference of the Uninstall registry key for MSI, the installers' own sources for the
+rest (WiX Burn, Inno Setup, NSIS, InstallShield, Squirrel). The kind of installer is a guess from what each of them
+leaves. Strings are kept as written: version is free text, command lines may be unquoted and end in blanks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NSIS = re.compile(r'(?:^|[\\/"])(?:un(?:inst|install|installer)?(?:[-_ ][^\\/"]
 
 @dataclass(frozen=True)
 class InstalledProgram:
-    """`key` is the key's name; `product_code` the MSI product's, upper case. `is_update`: a patch of another program."""
+    """`key` is the key's name, `product_code` an MSI product's, upper case; `is_update`: a patch of another program."""
 
     key: str
     kind: Kind
