@@ -97,7 +97,7 @@ def host_read() -> Read:
 def registry_read(
     path: str, *, hive: str = "LocalMachine", view: str = "Registry64", values: list[str] | None = None, depth: int = 0
 ) -> Read:
-    """-> None, or {"values": {name: [kind, data]}, "subkeys": {name: the same or None}}; kinds as .NET's RegistryValueKind."""
+    """-> None, or {"values": {name: [kind, data]}, "subkeys": {name: the same or None}}; kind: .NET's RegistryValueKind."""
     return Read("registry.read", _args(hive=hive, path=path, view=view, values=values, depth=depth))
 
 
@@ -112,7 +112,7 @@ def cim_read(namespace: str, class_name: str, select: list[str]) -> Read:
 
 
 def file_stat(path: str, *, hash: bool = False) -> Read:
-    """-> None, or {"directory", "modified", and of a file "size", "version", "sha256"; of a folder "empty"; "piece"}."""
+    """-> None, or {"directory", "modified", "piece"; of a file "size", "version", "sha256"; of a folder "empty"}."""
     return Read("file.stat", {"path": path, "hash": hash})
 
 
@@ -157,7 +157,7 @@ def logon_probe(user: str, password: Secret) -> Read:
 
 
 def password_record(user: str, password: Secret) -> Read:
-    """Answered by the run store, not by the host: None, or {"same": bool, "set_at": the host's time of the last set}."""
+    """Answered by the run store, not by the host: None, or {"same": bool, "set_at": when the host says it was set}."""
     return Read("record.password", {"user": user, "password": password})
 
 
@@ -170,7 +170,9 @@ def program_write(program: str, command: str, line: str, *, seconds: int = 60) -
     return Write("program.write", {"program": program, "command": command, "line": line, "seconds": seconds})
 
 
-def registry_write(path: str, name: str, kind: str, data: Any, *, hive: str = "LocalMachine", view: str = "Registry64") -> Write:
+def registry_write(
+    path: str, name: str, kind: str, data: Any, *, hive: str = "LocalMachine", view: str = "Registry64"
+) -> Write:
     return Write("registry.write", {"hive": hive, "path": path, "view": view, "name": name, "kind": kind, "data": data})
 
 
@@ -189,7 +191,7 @@ def service_sddl_write(name: str, sddl: str, *, expect: str) -> Write:
 
 
 def rights_write(template: bytes, *, expect: Mapping[str, list[str]]) -> Write:
-    """`secedit /configure` with a template, if each right that it names is still held by exactly `expect[right]` (as exported)."""
+    """`secedit /configure` with a template, if each right in it is still held by exactly `expect[right]` (as exported)."""
     return Write("rights.write", {"template": template, "expect": dict(expect)})
 
 

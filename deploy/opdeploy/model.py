@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -32,7 +33,8 @@ class ExitCode(IntEnum):
     @staticmethod
     def worst(codes: Iterator[ExitCode] | list[ExitCode]) -> ExitCode:
         found = set(codes)
-        return next((code for code in (ExitCode.FAILED, ExitCode.UNKNOWN, ExitCode.CHANGES) if code in found), ExitCode.OK)
+        ranked = (ExitCode.FAILED, ExitCode.UNKNOWN, ExitCode.CHANGES)
+        return next((code for code in ranked if code in found), ExitCode.OK)
 
 
 # ---------------------------------------------------------------- errors
@@ -185,6 +187,12 @@ REFERENCE = re.compile(r"<SID of [^<>]*>")
 _AUTHORITIES = ("builtin\\", "nt authority\\", "vordefiniert\\")
 
 
+def service_sid(service: str) -> str:
+    """The SID of ``NT SERVICE\\name``, which every Windows computes alike: SHA-1 of the upper-case name in UTF-16LE."""
+    words = struct.unpack("<5I", hashlib.sha1(service.upper().encode("utf-16-le")).digest())  # noqa: S324 - Windows' choice
+    return "S-1-5-80-" + "-".join(map(str, words))
+
+
 def sid_of(name: str) -> str:
     """A reference: what stands for a SID that only the host can give, until apply has read it."""
     return f"<SID of {name}>"
@@ -211,6 +219,8 @@ class Principal:
             bare = bare.removeprefix(authority)
         if known := WELL_KNOWN.get(bare):
             return cls(WELL_KNOWN_NAMES[known], known)
+        if bare.startswith("nt service\\") and (service := text.partition("\\")[2]):
+            return cls("NT SERVICE\\" + service, service_sid(service))
         if not text or not re.fullmatch(r"[^\"/\[\]:;|=,+*?<>\x00-\x1f]{1,256}", text):
             raise ValueError(f"{text!r} is no account: write a SID, 'Administrators' or the like, or '.\\name'")
         return cls(text if "\\" in text or "@" in text else ".\\" + text)

@@ -1,0 +1,312 @@
+"""Diff and plan, pure: desired resources and a host's answers in, changes in order out.
+
+The same functions serve plan, apply, drift and snapshots. `first_reads` and `second_reads` say what to ask (two rounds at
+most); `plan` compares. Apply calls `plan_one` again after each change, on answers that the change's own read-back renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from opdeploy import guard
+from opdeploy.calls import Answer, Failure, Read, host_read, name_resolve, sid_resolve
+from opdeploy.model import Action, Change, HostFailed, Machine, Missing, Principal, Property, Unknown, Unproven, Verdict, sid_of
+from opdeploy.resources.base import (
+    Answers,
+    Owned,
+    Resource,
+    Scope,
+    account_token,
+    comparator,
+    map_principals,
+    principal_reads,
+    principals,
+    properties,
+)
+
+Observation = dict[str, Answer]  # a read's key -> what came back
+
+
+@dataclass(frozen=True)
+class Managed:
+    """A desired resource and the roles that asked for it; `why` for one that no role named (an unmanaged extra)."""
+
+    resource: Resource
+    roles: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """All that a host should be: resources in order, and the scopes that its roles own whole."""
+
+    resources: tuple[Managed, ...] = ()
+    scopes: tuple[tuple[Scope, tuple[str, ...]], ...] = ()
+
+
+@dataclass
+class World:
+    """What is known of a host while it is planned or applied."""
+
+    machine: Machine
+    observation: Observation
+    session: guard.Session
+    made: set[str] = field(default_factory=set)  # tokens of what earlier changes of this plan will have made
+
+    def answers(self, resource: Resource) -> Answers:
+        reads = dict(resource.reads())
+        first = Answers(reads, self.observation, resource.ABSENT_WHEN)
+        return Answers({**reads, **_then_reads(resource, first)}, self.observation, resource.ABSENT_WHEN)
+
+
+# ---------------------------------------------------------------- what to ask
+
+
+def first_reads(desired: Desired) -> list[Read]:
+    """Everything that can be asked without an answer: the host itself first, equal reads once."""
+    reads = [host_read()]
+    for managed in desired.resources:
+        reads += [*managed.resource.reads().values(), *principal_reads(managed.resource)]
+    for scope, _ in desired.scopes:
+        reads += scope.reads().values()
+    return list(dict.fromkeys(reads))
+
+
+def second_reads(desired: Desired, observation: Observation) -> list[Read]:
+    """What the first answers named: a kind's further reads, and the names of the SIDs that were found."""
+    reads: list[Read] = []
+    for managed in [*desired.resources, *_found(desired, observation)]:
+        reads += reads_after(managed.resource, observation)
+    return [read for read in dict.fromkeys(reads) if read.key not in observation]
+
+
+def reads_after(resource: Resource, observation: Observation) -> list[Read]:
+    """One resource's second round."""
+    first = Answers(resource.reads(), observation, resource.ABSENT_WHEN)
+    further = list(_then_reads(resource, first).values())
+    try:
+        actual = resource.actual(Answers({**resource.reads()}, observation, resource.ABSENT_WHEN))
+    except (Unknown, Missing):
+        return further
+    return further + [name_resolve(p.sid) for p in principals(actual) if p.resolved and not p.name]
+
+
+def _then_reads(resource: Resource, answers: Answers) -> Mapping[str, Read]:
+    try:
+        return resource.then_reads(answers)
+    except (Unknown, Missing):
+        return {}
+
+
+def machine(observation: Observation) -> Machine:
+    """The host's first answer as `Machine`. Raises `HostFailed` where that is not what came."""
+    answer = observation.get(host_read().key)
+    if isinstance(answer, Failure):
+        raise HostFailed(f"the host did not say what it is: {answer.message}")
+    try:
+        if not isinstance(answer, dict):
+            raise TypeError
+        told = {name: answer[name] for name in Machine.__dataclass_fields__}
+        return Machine(**{**told, "build": int(told["build"]), "groups": tuple(told["groups"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise HostFailed("the host's first answer is not the agent's", "is something else listening there?") from error
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def plan(desired: Desired, world: World) -> list[Change[Any]]:
+    """Every resource's change, in the order in which they would be applied."""
+    changes: list[Change[Any]] = [*_unread_scopes(desired, world.observation)]
+    for managed in ordered([*_unmanaged(desired, world.observation), *desired.resources]):
+        change = plan_one(managed, world)
+        if change.action in ("create", "update", "replace") or change.verdict == "in_sync":
+            world.made |= managed.resource.provides() if not managed.resource.absent else set()
+        changes.append(change)
+    return changes
+
+
+def plan_one(managed: Managed, world: World) -> Change[Any]:
+    """One resource against what is known now: the difference, or why there is none to tell."""
+    resource = resolved(managed.resource, world.observation)
+    base = Change(resource, None, "in_sync", roles=managed.roles, reason=managed.why)
+    if refusal := resource.refusal(world.machine):
+        return replace(base, verdict="would_change", properties=_created(resource), reason=refusal)
+    answers = world.answers(resource)
+    try:
+        _check_principals(resource, world)
+        actual = named(resource.actual(answers), world.observation)
+    except Unknown as unknown:
+        return replace(base, verdict="unknown", reason=unknown.reason)
+    except Missing as missing:
+        return _standing_on_nothing(base, missing, world)
+    change = _with_reason(compare(base, actual), managed.why)
+    hindrance = resource.hindrance(change, answers, world.machine)
+    return _held_back(change, hindrance or guard.objection(change, world.machine, world.session))
+
+
+def _standing_on_nothing(base: Change[Any], missing: Missing, world: World) -> Change[Any]:
+    if base.resource.absent:
+        return base
+    wanted = _created(base.resource)
+    if missing.token in world.made:
+        return replace(base, verdict="would_change", action="create", properties=wanted, known_after_apply=tuple(wanted))
+    return replace(base, verdict="would_change", properties=wanted, reason=missing.reason)
+
+
+def _held_back(change: Change[Any], reason: str) -> Change[Any]:
+    return replace(change, verdict="would_change", action="none", reason=reason) if reason else change
+
+
+def _with_reason(change: Change[Any], why: str) -> Change[Any]:
+    return replace(change, reason=why) if why and change.verdict == "would_change" else change
+
+
+def compare(base: Change[Any], actual: Resource | None) -> Change[Any]:
+    """The one diff: `base.resource` against `actual`, property by property, by the comparators of the model."""
+    desired = base.resource
+    if desired.absent:
+        return replace(base, actual=actual, **_removal(actual)) if actual is not None else base
+    if actual is None:
+        return replace(base, verdict="would_change", action="create", properties=_created(desired))
+    changed = _differences(desired, actual)
+    if not changed:
+        return replace(base, actual=actual)
+    unproven = [before.reason for before, _ in _values(changed) if isinstance(before, Unproven)]
+    action: Action = "replace" if set(changed) & set(desired.REPLACE_ON) else "update"
+    verdict: Verdict = "unknown" if unproven else "would_change"
+    return replace(
+        base, actual=actual, verdict=verdict, action=action, properties=changed, reason="; ".join(unproven) or base.reason
+    )
+
+
+def _values(changed: Mapping[str, Property]) -> list[tuple[Any, Any]]:
+    return [(item.before, item.after) for item in changed.values()]
+
+
+def _created(desired: Resource) -> dict[str, Property]:
+    return {name: Property(None, value) for name in properties(type(desired)) if (value := getattr(desired, name)) is not None}
+
+
+def _removal(actual: Resource) -> dict[str, Any]:
+    gone = {name: Property(value, None) for name, value in _managed_values(actual)}
+    return {"verdict": "would_change", "action": "remove", "properties": gone}
+
+
+def _managed_values(resource: Resource) -> list[tuple[str, Any]]:
+    return [(name, value) for name in properties(type(resource)) if (value := getattr(resource, name)) is not None]
+
+
+def _differences(desired: Resource, actual: Resource) -> dict[str, Property]:
+    exact = bool(getattr(desired, "exact", False))
+    found = {}
+    for name, wanted in _managed_values(desired):
+        before, how = getattr(actual, name), comparator(type(desired), name)
+        after = how.after(wanted, before, exact) if not isinstance(before, Unproven) else wanted
+        if before is None or isinstance(before, Unproven) or not how.same(after, before):
+            found[name] = Property(before, after)
+    return found
+
+
+# ---------------------------------------------------------------- principals
+
+
+def resolved(resource: Resource, observation: Observation) -> Resource:
+    """Every name that the host has resolved carries its SID; one that it has not keeps standing for itself."""
+
+    def sid(principal: Principal) -> Principal:
+        answer = observation.get(sid_resolve(principal.name).key) if not principal.sid else None
+        if isinstance(answer, dict) and answer.get("sid"):
+            return Principal(principal.name, answer["sid"].upper())
+        return principal
+
+    return map_principals(resource, sid)  # type: ignore[no-any-return]
+
+
+def named(actual: Resource | None, observation: Observation) -> Resource | None:
+    """Every SID that was found carries the name that the host has for it."""
+
+    def name(principal: Principal) -> Principal:
+        answer = observation.get(name_resolve(principal.sid).key) if principal.resolved and not principal.name else None
+        return Principal(answer["name"], principal.sid) if isinstance(answer, dict) and answer.get("name") else principal
+
+    return map_principals(actual, name)  # type: ignore[no-any-return]
+
+
+def _check_principals(resource: Resource, world: World) -> None:
+    for principal in principals(resource):
+        if principal.sid:
+            continue
+        answer = world.observation.get(sid_resolve(principal.name).key)
+        if isinstance(answer, Failure):
+            raise Unknown(f"{principal.name}: {answer.message}")
+        token = account_token(principal.name)
+        if token not in world.made:
+            reason = f"no account {principal.name} on this host ({sid_of(principal.name)}), and nothing in this plan makes it"
+            raise Missing(token, reason)
+
+
+# ---------------------------------------------------------------- what the inventory does not name
+
+
+def _in_scope(scope: Scope, observation: Observation) -> list[Resource]:
+    try:
+        return list(scope.kind.found(scope.of, Answers(scope.reads(), observation, scope.kind.ABSENT_WHEN)))
+    except Missing:
+        return []
+
+
+def _found(desired: Desired, observation: Observation) -> list[Managed]:
+    """What is in the owned scopes, each as the absent resource that would remove it."""
+    extras = []
+    for scope, roles in desired.scopes:
+        with suppress(Unknown):
+            extras += [Managed(extra, roles, scope.why) for extra in _in_scope(scope, observation)]
+    return extras
+
+
+def _unread_scopes(desired: Desired, observation: Observation) -> Iterator[Change[Any]]:
+    for scope, roles in desired.scopes:
+        try:
+            _in_scope(scope, observation)
+        except Unknown as unknown:
+            scope_itself = Owned(of=f"{scope.kind.SCOPE} {scope.of}")
+            yield Change(scope_itself, None, "unknown", roles=roles, reason=unknown.reason)
+
+
+def _unmanaged(desired: Desired, observation: Observation) -> list[Managed]:
+    named_ones = [resolved(managed.resource, observation) for managed in desired.resources]
+    wanted = {resource.identity for resource in named_ones}
+    return [extra for extra in _found(desired, observation) if extra.resource.identity not in wanted]
+
+
+# ---------------------------------------------------------------- order
+
+
+def ordered(resources: Iterable[Managed]) -> list[Managed]:
+    """As given, but what a resource stands on comes first; what is removed, last of all, in reverse."""
+    given = list(resources)
+    makers = {token: m for m in given if not m.resource.absent for token in m.resource.provides()}
+    done: dict[int, Managed] = {}
+
+    def place(managed: Managed, above: tuple[int, ...]) -> None:
+        if id(managed) in done or id(managed) in above:
+            return
+        for token in sorted(managed.resource.needs()):
+            if token in makers:
+                place(makers[token], (*above, id(managed)))
+        done[id(managed)] = managed
+
+    for managed in given:
+        if not managed.resource.absent:
+            place(managed, ())
+    return [*done.values(), *reversed([m for m in given if m.resource.absent])]
+
+
+def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
+    """How many of each verdict."""
+    verdicts = ("in_sync", "would_change", "unknown", "not_applicable")
+    return {verdict: sum(change.verdict == verdict for change in changes) for verdict in verdicts}

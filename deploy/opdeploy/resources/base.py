@@ -1,0 +1,280 @@
+"""What every kind of resource is: a model with a key, its reads, and two pure functions.
+
+A kind is one file beside this one. It says what a thing on a host can be (a pydantic model whose annotations carry the
+comparators), what to ask (`reads`, `then_reads`), how answers become a model of the same type (`actual`), and how a
+change becomes calls (`writes`). It does no I/O, knows no transport, and compares nothing: `planning.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from opdeploy.calls import Answer, Failure, Read, Write, sid_resolve
+from opdeploy.model import Change, Machine, Missing, Principal, Unknown
+
+Reads = Mapping[str, Read]
+
+
+class Part(Enum):
+    """What a field of a model is, if it is no property."""
+
+    KEY = "key"
+    OPTION = "option"  # says how to compare or to write; is not compared
+
+
+KEY = Part.KEY
+OPTION = Part.OPTION
+
+
+@dataclass(frozen=True)
+class Comparator:
+    """How one property is compared. `after` is what it will be once applied: (desired, actual, exact) -> value.
+
+    `joins`: two roles that name it are united instead of clashing.
+    """
+
+    same: Callable[[Any, Any], bool] = lambda one, other: bool(one == other)
+    after: Callable[[Any, Any, bool], Any] = lambda desired, actual, exact: desired
+    joins: bool = False
+
+
+def _united(desired: Sequence[Any], actual: Sequence[Any] | None, exact: bool) -> Sequence[Any]:
+    if exact or not actual:
+        return desired
+    return tuple(actual) + tuple(item for item in desired if item not in actual)
+
+
+SAME = Comparator()
+IGNORE_CASE = Comparator(same=lambda one, other: one.lower() == other.lower())
+AS_SET = Comparator(same=lambda one, other: set(one) == set(other))
+AS_SET_IGNORING_CASE = Comparator(same=lambda one, other: {i.lower() for i in one} == {i.lower() for i in other})
+ADDITIVE = Comparator(same=AS_SET.same, after=_united, joins=True)
+
+KeyText = Annotated[str, KEY]
+Option = Annotated[bool, OPTION]
+
+
+class Answers:
+    """A resource's reads, answered: one attribute a read. None where the host said 'not there' in the kind's own words.
+
+    Whatever else could not be read raises `Unknown`, so no kind can take an error for an absence.
+    """
+
+    def __init__(self, reads: Reads, answered: Mapping[str, Answer], absent_when: Sequence[str] = ()) -> None:
+        self._reads, self._answered, self._absent_when = reads, answered, absent_when
+
+    def __getattr__(self, name: str) -> Any:
+        read = self._reads.get(name)
+        if read is None or read.key not in self._answered:
+            raise Unknown(f"{name}: was not read")
+        answer = self._answered[read.key]
+        if isinstance(answer, Failure):
+            if any(answer.id.startswith(word) for word in self._absent_when):
+                return None
+            raise Unknown(answer.message)
+        return answer
+
+    def has(self, name: str) -> bool:
+        """Whether it was asked and answered at all (an optional read, a second round that has not been asked yet)."""
+        return name in self._reads and self._reads[name].key in self._answered
+
+    def failure(self, name: str) -> Failure | None:
+        read = self._reads.get(name)
+        answer = self._answered.get(read.key) if read else None
+        return answer if isinstance(answer, Failure) else None
+
+
+class Resource(BaseModel):
+    """One thing on a host. A property left out (None) is unmanaged; ``absent: true`` is a state."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    KIND: ClassVar[str]
+    ABSENT_WHEN: ClassVar[tuple[str, ...]] = ()  # how error ids begin that mean: it is not there
+    REPLACE_ON: ClassVar[tuple[str, ...]] = ()  # properties that can only be changed by making it anew
+
+    absent: Option = False
+
+    @property
+    def key(self) -> str:
+        """What names it on its host, as a person writes it."""
+        return " ".join(str(getattr(self, name)) for name in parts(type(self), KEY))
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.KIND, self.key.lower()
+
+    def reads(self) -> Reads:
+        raise NotImplementedError
+
+    def then_reads(self, answers: Answers) -> Reads:
+        """What the first answers named: a second round, the last."""
+        return {}
+
+    def actual(self, answers: Answers) -> Self | None:
+        """What is there, None if nothing is. Raises `Unknown`; `Missing` if what it stands on is not there."""
+        raise NotImplementedError
+
+    def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
+        """The calls that close `change`; `self` is the desired state with every principal resolved as far as known.
+
+        `answers` are the newest: what a write that replaces a whole value says it expects to find."""
+        raise NotImplementedError
+
+    def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
+        """Why this change is not ours to make, or why what is right has no effect; '' if neither."""
+        return ""
+
+    def refusal(self, machine: Machine) -> str:
+        """Why this kind is not for such a host at all; '' if it is."""
+        return ""
+
+    def provides(self) -> frozenset[str]:
+        """Tokens of what stands once this is there: ``account:.\\op``, ``path:d:\\op``, ``service:spooler``."""
+        return frozenset()
+
+    def needs(self) -> frozenset[str]:
+        """Tokens of what this stands on. Accounts that only the host can resolve are needed by naming them."""
+        return frozenset(account_token(principal.name) for principal in principals(self) if not principal.resolved)
+
+    def same_thing(self, other: Self) -> bool:
+        return self.identity == other.identity
+
+
+AnyResource = TypeVar("AnyResource", bound=Resource)
+
+
+def account_token(name: str) -> str:
+    return "account:" + name.lower()
+
+
+def path_token(path: str) -> str:
+    return "path:" + path.rstrip("\\").lower()
+
+
+def parent_path(path: str) -> str:
+    return path.rstrip("\\").rpartition("\\")[0]
+
+
+# ---------------------------------------------------------------- reading a model's annotations
+
+
+def parts(kind: type[Resource], part: Part) -> list[str]:
+    return [name for name, info in kind.model_fields.items() if part in info.metadata]
+
+
+def properties(kind: type[Resource]) -> list[str]:
+    """The names of what is compared, in the model's order."""
+    return [name for name, info in kind.model_fields.items() if not any(isinstance(m, Part) for m in info.metadata)]
+
+
+def comparator(kind: type[Resource], name: str) -> Comparator:
+    return next((m for m in kind.model_fields[name].metadata if isinstance(m, Comparator)), SAME)
+
+
+# ---------------------------------------------------------------- principals in a model, wherever they stand
+
+
+def map_principals(value: Any, change: Callable[[Principal], Principal]) -> Any:
+    """The same value with every principal in it changed: models, dataclasses, tuples and mappings are walked."""
+    if isinstance(value, Principal):
+        return change(value)
+    if isinstance(value, BaseModel):
+        mapped = {name: map_principals(getattr(value, name), change) for name in type(value).model_fields}
+        return value.model_copy(update=mapped)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: map_principals(getattr(value, f.name), change) for f in fields(value) if f.init})
+    if isinstance(value, tuple | frozenset):
+        return type(value)(map_principals(item, change) for item in value)
+    if isinstance(value, Mapping):
+        return {name: map_principals(item, change) for name, item in value.items()}
+    return value
+
+
+def principals(value: Any) -> list[Principal]:
+    found: list[Principal] = []
+
+    def note(principal: Principal) -> Principal:
+        found.append(principal)
+        return principal
+
+    map_principals(value, note)
+    return found
+
+
+def principal_reads(resource: Resource) -> list[Read]:
+    """What turns a resource's names into SIDs."""
+    return [sid_resolve(principal.name) for principal in principals(resource) if not principal.sid]
+
+
+# ---------------------------------------------------------------- a scope that is ours as a whole
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Something a role owns with `exact`: what is found in it and not in the inventory becomes absent.
+
+    `of` says which (a rule group's name, a folder's path); the kind's `found` lists what is there.
+    """
+
+    kind: type[Scoped]
+    of: str
+
+    def reads(self) -> Reads:
+        return self.kind.scope_reads(self.of)
+
+    @property
+    def why(self) -> str:
+        return f"not in the inventory, {self.kind.SCOPE} {self.of} is exact"
+
+
+class Owned(Resource):
+    """A scope itself, where what is in it could not be read: nothing in it may pass for in sync."""
+
+    KIND = "scope"
+    of: KeyText
+
+
+class Scoped(Resource):
+    """A kind of which a scope can be owned whole."""
+
+    SCOPE: ClassVar[str]  # what a scope is called: 'group', 'folder'
+
+    @classmethod
+    def scope_reads(cls, of: str) -> Reads:
+        raise NotImplementedError
+
+    @classmethod
+    def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:
+        """Everything in the scope, each as the absent resource that would remove it. Raises `Unknown`."""
+        raise NotImplementedError
+
+
+__all__ = [
+    "ADDITIVE",
+    "AS_SET",
+    "AS_SET_IGNORING_CASE",
+    "IGNORE_CASE",
+    "KEY",
+    "OPTION",
+    "SAME",
+    "Answers",
+    "Change",
+    "Comparator",
+    "KeyText",
+    "Machine",
+    "Missing",
+    "Option",
+    "Owned",
+    "Principal",
+    "Reads",
+    "Resource",
+    "Scope",
+    "Scoped",
+    "Unknown",
+]

@@ -1,0 +1,365 @@
+"""A Windows service: how it starts, whether it runs, what happens when it fails, who may start it.
+
+Configuration is read from the registry, which is raw and never translated (formats.md 5); only the state comes from
+`Get-Service`. Written with `sc.exe` and the service cmdlets: the control manager caches, registry edits would come late.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from opdeploy.calls import (
+    Write,
+    cmdlet_read,
+    cmdlet_write,
+    program_write,
+    registry_read,
+    service_sddl_write,
+    sid_resolve,
+)
+from opdeploy.formats import failure_actions, sddl
+from opdeploy.formats.command_line import argument
+from opdeploy.model import Change, Machine, Principal, Unknown
+from opdeploy.resources.base import AS_SET_IGNORING_CASE, IGNORE_CASE, KEY, Answers, Comparator, Reads, Resource
+from opdeploy.resources.values import Duration, Text, span
+
+StartMode = Literal["automatic", "automatic_delayed", "manual", "disabled", "boot", "system"]
+FROM_REGISTRY: dict[int, StartMode] = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
+FOR_SC = {"automatic": "auto", "automatic_delayed": "delayed-auto", "manual": "demand", "disabled": "disabled"}
+CONFIG = [
+    "Type", "Start", "DelayedAutostart", "ImagePath", "ObjectName", "DisplayName", "Description", "DependOnService",
+    "DependOnGroup", "FailureActions", "FailureCommand", "FailureActionsOnNonCrashFailures", "DeleteFlag", "Security",
+]  # fmt: skip
+
+# Rights in a service's list, as words. [MS-SCMR 3.1.4; formats.md 2] None of them lets its holder become SYSTEM.
+GRANTS = {"query": 0x2008D, "start": 0x10, "stop": 0x20, "pause": 0x40, "user_control": 0x100}
+WIDE = {"S-1-1-0", "S-1-5-11", "S-1-5-32-545"}  # Everyone, Authenticated Users, Users: a deny for them hits anybody
+DEFAULT_DESCRIPTOR = (
+    "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)"
+)
+ASSUMED = "the registry holds no list for it, so Windows' default is assumed; sc.exe sdshow is asked before writing"
+
+
+def _step(text: str) -> str:
+    word, _, delay = text.strip().partition(" ")
+    if word not in ("none", "restart", "run", "reboot") or (word == "none") == bool(delay):
+        raise ValueError("expected 'restart 1m', 'run 30s', 'reboot 5m' or 'none'")
+    return f"{word} {Duration(span(delay))}" if delay else word
+
+
+class Recovery(BaseModel):
+    """What the control manager does when the service fails; the last step is for every later failure too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actions: tuple[Annotated[str, AfterValidator(_step)], ...]
+    reset: Literal["never"] | Duration = Duration(0)
+    command: str = ""
+    on_error_exit: bool = False
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if any(step.startswith("run ") for step in self.actions) and not self.command:
+            raise ValueError("a step 'run' needs the command to run")
+        return self
+
+    def __str__(self) -> str:
+        notes = [f"reset after {self.reset}"] if self.actions else []
+        notes += [f"command {self.command}"] if self.command else []
+        notes += ["also when it ends with an error"] if self.on_error_exit else []
+        return "; ".join([", ".join(self.actions) or "nothing", *notes])
+
+
+class Grant(BaseModel):
+    """What one principal may do with the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    principal: Principal
+    rights: tuple[Literal["query", "start", "stop", "pause", "user_control"], ...]
+
+    def __str__(self) -> str:
+        return f"{self.principal}: {', '.join(self.rights) or 'nothing'}"
+
+
+def _in_order(words: Collection[str]) -> tuple[Any, ...]:
+    return tuple(word for word in GRANTS if word in words)
+
+
+def _granted(desired: tuple[Grant, ...], actual: tuple[Grant, ...], exact: bool) -> tuple[Grant, ...]:
+    held = {grant.principal: set(grant.rights) for grant in actual}
+    wanted = {grant.principal: set(grant.rights) for grant in desired}
+    united = {p: held.get(p, set()) | wanted.get(p, set()) for p in [*held, *wanted]}
+    return tuple(Grant(principal=p, rights=_in_order(words)) for p, words in united.items())
+
+
+def _same_grants(one: tuple[Grant, ...], other: tuple[Grant, ...]) -> bool:
+    return {(g.principal, frozenset(g.rights)) for g in one} == {(g.principal, frozenset(g.rights)) for g in other}
+
+
+HELD = Comparator(same=_same_grants, after=_granted, joins=True)
+
+
+class Service(Resource):
+    KIND = "service"
+    ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
+
+    name: Annotated[Text, KEY]
+    command_line: Annotated[str | None, IGNORE_CASE] = None
+    display_name: str | None = None
+    description: str | None = None
+    start_mode: StartMode | None = None
+    state: Literal["running", "stopped"] | None = None
+    account: Principal | None = None
+    dependencies: Annotated[tuple[str, ...] | None, AS_SET_IGNORING_CASE] = None
+    recovery: Recovery | None = None
+    grants: Annotated[tuple[Grant, ...] | None, HELD] = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.state == "running" and self.start_mode == "disabled":
+            raise ValueError("a disabled service can't be kept running")
+        return self
+
+    def provides(self) -> frozenset[str]:
+        return frozenset({f"service:{self.name.lower()}"})
+
+    def needs(self) -> frozenset[str]:
+        return super().needs() | {f"service:{name.lower()}" for name in self.dependencies or ()}
+
+    def reads(self) -> Reads:
+        key = rf"SYSTEM\CurrentControlSet\Services\{self.name}"
+        return {
+            "config": registry_read(key, values=CONFIG, depth=1),
+            "status": cmdlet_read("Get-Service", ["Status"], Name=self.name),
+        }
+
+    def then_reads(self, answers: Answers) -> Reads:
+        account = Config(answers.config).account
+        return {"account": sid_resolve(account.name)} if account and not account.sid else {}
+
+    def actual(self, answers: Answers) -> Self | None:
+        config = Config(answers.config)
+        if not config.there:
+            return None
+        return type(self)(
+            name=self.name,
+            command_line=config.text("ImagePath"),
+            display_name=config.text("DisplayName"),
+            description=config.text("Description"),
+            start_mode=config.start_mode,
+            state=_state(answers.status),
+            account=_resolved(config.account, answers),
+            dependencies=config.dependencies,
+            recovery=config.recovery,
+            grants=self._held(config.descriptor) if self.grants else None,
+        )
+
+    def _held(self, descriptor: sddl.SecurityDescriptor) -> tuple[Grant, ...]:
+        masks = {grant.principal: _mask(descriptor, grant.principal.sid) for grant in self.grants or ()}
+        words = {p: _in_order({w for w, bits in GRANTS.items() if mask & bits == bits}) for p, mask in masks.items()}
+        return tuple(Grant(principal=principal, rights=rights) for principal, rights in words.items() if rights)
+
+    def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
+        if change.action == "create" and not self.command_line:
+            return "it is not there, and without a command_line it can't be made"
+        if change.touches("account") and self.account and not _needs_no_password(self.account):
+            return "its account's password would have to be stored: refused for now"
+        if change.actual and (denied := self._denied(Config(answers.config).descriptor)):
+            return f"masked by deny: its list denies {', '.join(denied)} what is granted here"
+        return ""
+
+    def _denied(self, descriptor: sddl.SecurityDescriptor) -> list[str]:
+        denies = [ace for ace in descriptor.dacl.aces if ace.type == "D"] if descriptor.dacl else []
+        return [
+            str(grant.principal)
+            for grant in self.grants or ()
+            if any(ace.sid in {grant.principal.sid, *WIDE} and ace.mask & _bits(grant) for ace in denies)
+        ]
+
+    def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
+        if change.action == "remove":
+            if change.actual and change.actual.state == "running":
+                yield cmdlet_write("Stop-Service", Name=self.name, Force=True)
+            yield self._sc("delete")
+            return
+        if change.action == "create":
+            yield cmdlet_write("New-Service", **self._creation())
+        yield from self._configuration(change)
+        if change.touches("grants"):
+            yield self._grant(change, Config(None if change.action == "create" else answers.config).descriptor)
+        if change.touches("state"):
+            yield from self._run_or_stop(change)
+
+    def _creation(self) -> dict[str, Any]:
+        optional = {"DisplayName": self.display_name, "Description": self.description}
+        given = {name: value for name, value in optional.items() if value}
+        return {"Name": self.name, "BinaryPathName": self.command_line, "StartupType": "Manual", **given}
+
+    def _configuration(self, change: Change[Any]) -> Iterator[Write]:
+        new = change.action == "create"
+        options = {
+            "start=": FOR_SC.get(self.start_mode or "") if change.touches("start_mode") else None,
+            "binPath=": self.command_line if change.touches("command_line") and not new else None,
+            "DisplayName=": self.display_name if change.touches("display_name") and not new else None,
+            "obj=": _account_name(self.account) if change.touches("account") and self.account else None,
+            "depend=": "/".join(self.dependencies or ()) if change.touches("dependencies") else None,
+        }
+        words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
+        if words:
+            yield self._sc("config", *words)
+        if change.touches("description") and not new:
+            yield self._sc("description", self.description or "")
+        if change.touches("recovery") and self.recovery:
+            yield from self._recover(self.recovery)
+
+    def _recover(self, recovery: Recovery) -> Iterator[Write]:
+        reset = "INFINITE" if recovery.reset == "never" else str(int(recovery.reset.seconds))
+        steps = "/".join(_step_for_sc(step) for step in recovery.actions)
+        yield self._sc("failure", "reset=", reset, "actions=", steps, "command=", recovery.command)
+        yield self._sc("failureflag", "1" if recovery.on_error_exit else "0")
+
+    def _grant(self, change: Change[Any], before: sddl.SecurityDescriptor) -> Write:
+        """The list extended, never replaced; only `D:` is given, so the audit list stays."""
+        aces = list(before.dacl.aces) if before.dacl else []
+        for grant in change.properties["grants"].after:
+            _extend(aces, grant)
+        after = replace(before.dacl or sddl.Acl(), aces=sddl.canonical_order(aces))
+        return service_sddl_write(self.name, _list(after), expect=_list(before.dacl))
+
+    def _run_or_stop(self, change: Change[Any]) -> Iterator[Write]:
+        if self.state == "running":
+            yield cmdlet_write("Start-Service", Name=self.name)
+        elif change.action != "create":
+            yield cmdlet_write("Stop-Service", Name=self.name)
+
+    def _sc(self, command: str, *words: str) -> Write:
+        return program_write("sc.exe", command, " ".join(map(argument, (self.name, *words))))
+
+
+class Config:
+    """A service's registry key, read as the control manager reads it. [MS-SCMR 2.2.15; formats.md 5]"""
+
+    def __init__(self, answer: dict[str, Any] | None) -> None:
+        self.values = {name.lower(): value for name, (_, value) in (answer or {}).get("values", {}).items()}
+        subkeys = {name.lower(): key or {} for name, key in (answer or {}).get("subkeys", {}).items()}
+        self.security = subkeys.get("security", {}).get("values", {}).get("Security")
+        if self.values.get("deleteflag"):
+            raise Unknown("marked for deletion: it goes when its last handle closes or Windows restarts")
+
+    @property
+    def there(self) -> bool:
+        return "type" in self.values
+
+    def text(self, name: str) -> str:
+        return str(self.values.get(name.lower(), ""))
+
+    @property
+    def start_mode(self) -> StartMode:
+        start = FROM_REGISTRY.get(self.values.get("start", -1))
+        if start is None:
+            raise Unknown(f"its Start value is {self.values.get('start')!r}, which is none that is known")
+        return "automatic_delayed" if start == "automatic" and self.values.get("delayedautostart") else start
+
+    @property
+    def account(self) -> Principal | None:
+        name = self.text("ObjectName")
+        return Principal.parse(name) if name else None
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        groups = tuple("+" + group for group in self.values.get("dependongroup") or ())
+        return tuple(self.values.get("dependonservice") or ()) + groups
+
+    @property
+    def recovery(self) -> Recovery:
+        blob = base64.b64decode(self.values["failureactions"]) if "failureactions" in self.values else None
+        try:
+            stored = failure_actions.parse(blob, self.text("FailureCommand"))
+        except ValueError as error:
+            raise Unknown(str(error)) from error
+        return Recovery.model_construct(
+            actions=tuple(_step_text(action) for action in stored.actions),
+            reset="never" if stored.reset_seconds is None else Duration(stored.reset_seconds),
+            command=stored.command or "",
+            on_error_exit=bool(self.values.get("failureactionsonnoncrashfailures")),
+        )
+
+    @property
+    def descriptor(self) -> sddl.SecurityDescriptor:
+        """What the registry holds, or the default that Windows takes where it holds none (`ASSUMED`)."""
+        if self.security is None:
+            return sddl.parse(DEFAULT_DESCRIPTOR)
+        try:
+            return sddl.from_bytes(base64.b64decode(self.security[1]))
+        except ValueError as error:
+            raise Unknown(f"its security descriptor can't be read: {error}") from error
+
+
+def _step_text(action: failure_actions.Action) -> str:
+    word = {"run_command": "run"}.get(action.kind, action.kind)
+    return word if word == "none" else f"{word} {Duration(action.delay_ms / 1000)}"
+
+
+def _step_for_sc(step: str) -> str:
+    word, _, delay = step.partition(" ")
+    return f"{'' if word == 'none' else word}/{round(span(delay) * 1000) if delay else 0}"
+
+
+def _state(rows: list[dict[str, Any]] | None) -> Literal["running", "stopped"]:
+    status = str(rows[0]["Status"]).lower() if rows else "not listed"
+    if status not in ("running", "stopped"):
+        raise Unknown(f"it is neither running nor stopped, but {status}: look again in a minute")
+    return status  # type: ignore[return-value]
+
+
+def _resolved(account: Principal | None, answers: Answers) -> Principal | None:
+    if account and not account.sid and answers.has("account") and answers.account["sid"]:
+        return Principal(account.name, answers.account["sid"])
+    return account
+
+
+def _needs_no_password(account: Principal) -> bool:
+    builtin = account.sid in ("S-1-5-18", "S-1-5-19", "S-1-5-20") or account.sid.startswith("S-1-5-80-")
+    return builtin or account.name.endswith("$")
+
+
+def _account_name(account: Principal) -> str:
+    """What `sc config obj=` takes. (Microsoft's page of `sc config`)"""
+    builtin = {
+        "S-1-5-18": "LocalSystem",
+        "S-1-5-19": r"NT AUTHORITY\LocalService",
+        "S-1-5-20": r"NT AUTHORITY\NetworkService",
+    }
+    return builtin.get(account.sid, account.name)
+
+
+def _bits(grant: Grant) -> int:
+    return sum(GRANTS[word] for word in grant.rights)
+
+
+def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:
+    """What allow entries of this very SID give. No list at all gives everything."""
+    if descriptor.dacl is None:
+        return 0xF01FF
+    mask = 0
+    for ace in descriptor.dacl.aces:
+        mask |= ace.mask if ace.type == "A" and ace.sid == sid else 0
+    return mask
+
+
+def _extend(aces: list[sddl.Ace], grant: Grant) -> None:
+    for index, ace in enumerate(aces):
+        if ace.type == "A" and ace.sid == grant.principal.trustee and not ace.flags:
+            aces[index] = replace(ace, mask=ace.mask | _bits(grant))
+            return
+    aces.append(sddl.Ace("A", frozenset(), _bits(grant), grant.principal.trustee))
+
+
+def _list(acl: sddl.Acl | None) -> str:
+    return sddl.render(sddl.SecurityDescriptor(dacl=acl))
