@@ -167,6 +167,14 @@ def test_after_dropped_connections_sealing_needs_a_new_logon_and_the_shell_goes_
     assert protocol.get_command_output(shell, command) == (b"found", b"", 0)
 
 
+def test_dropped_connections_over_https_are_not_noticed(secure_server: Server, certificates: Certificates) -> None:
+    protocol = pywinrm(secure_server, ca_trust_path=str(certificates.authority.certificate))
+    shell = protocol.open_shell()
+    secure_server.drop_connections()
+    command = protocol.run_command(shell, "hostname")
+    assert protocol.get_command_output(shell, command)[0] == b"DB1\r\n"
+
+
 def test_faults_have_the_codes_of_windows(server: Server) -> None:
     protocol = pywinrm(server)
     shell = protocol.open_shell()

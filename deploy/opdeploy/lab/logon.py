@@ -48,10 +48,14 @@ class Logon:
         """The Negotiate context once it is complete: it seals."""
         self._computer = computer
         self._settings = settings
-        self._basic = secure or settings.allow_unencrypted
+        self._secure = secure
         self._certified_user = certified_user
         self._stepping: Any = None
         self._account: Account | None = None
+
+    @property
+    def _basic(self) -> bool:
+        return self._secure or self._settings.allow_unencrypted
 
     def attempt(self, authorization: str) -> Outcome:
         """Take one request's Authorization header, '' for none."""

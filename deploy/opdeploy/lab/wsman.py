@@ -1,6 +1,6 @@
 """WS-Management as WinRS speaks it: one SOAP request in, one response or fault out.
 
-Create, Command, Send, Receive, Signal and Delete on the resource shell/cmd ([MS-WSMV] 3.1.4.5, .9 to .14); nothing else
+Create, Command, Send, Receive, Signal and Delete on the resource shell/cmd ([MS-WSMV] 3.1.4); nothing else
 of WS-Management. Knows no HTTP, no logon and no sealing (`http`), and keeps nothing: shells and their output are in
 `shells`.
 """
@@ -35,7 +35,7 @@ CMD_SHELL = f"{SHELL}/cmd"
 DEFAULT_TIMEOUT = 60.0
 """MaxTimeoutms: how long an operation may take whose request names no OperationTimeout."""
 SMALLEST_ENVELOPE = 8192
-"""[MS-WSMV] 2.2.4.22: no MaxEnvelopeSize is taken for less."""
+"""DSP0226: the least MaxEnvelopeSize that a service has to take for what it says."""
 ENVELOPE_COSTS = 2048
 """Bytes that a ReceiveResponse costs beyond its streams."""
 
