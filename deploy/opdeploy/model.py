@@ -295,6 +295,10 @@ class Unproven:
     reason: str
 
 
+class NotOurs(str):
+    """A reason that is no refusal: a group policy sets it, or it is right already but without effect."""
+
+
 Verdict = Literal["in_sync", "would_change", "unknown", "not_applicable"]
 Action = Literal["none", "create", "update", "replace", "remove"]
 Outcome = Literal["applied", "failed", "refused", "not_reached"]
@@ -327,6 +331,7 @@ class Change(Generic[R]):
     properties: Mapping[str, Property] = field(default_factory=dict)
     known_after_apply: tuple[str, ...] = ()
     reason: str = ""
+    refused: bool = False  # with ``none``: we will not (an apply then fails), rather than it is not ours to say
     roles: tuple[str, ...] = ()
 
     def touches(self, *names: str) -> bool:

@@ -6,14 +6,27 @@ most); `plan` compares. Apply calls `plan_one` again after each change, on answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opdeploy import guard
 from opdeploy.calls import Answer, Failure, Read, host_read, name_resolve, sid_resolve
-from opdeploy.model import Action, Change, HostFailed, Machine, Missing, Principal, Property, Unknown, Unproven, Verdict, sid_of
+from opdeploy.model import (
+    Action,
+    Change,
+    HostFailed,
+    Machine,
+    Missing,
+    NotOurs,
+    Principal,
+    Property,
+    Unknown,
+    Unproven,
+    Verdict,
+    sid_of,
+)
 from opdeploy.resources.base import (
     Answers,
     Owned,
@@ -134,7 +147,7 @@ def plan_one(managed: Managed, world: World) -> Change[Any]:
     resource = resolved(managed.resource, world.observation)
     base = Change(resource, None, "in_sync", roles=managed.roles, reason=managed.why)
     if refusal := resource.refusal(world.machine):
-        return replace(base, verdict="would_change", properties=_created(resource), reason=refusal)
+        return replace(base, verdict="would_change", properties=_created(resource), reason=refusal, refused=True)
     answers = world.answers(resource)
     try:
         _check_principals(resource, world)
@@ -154,11 +167,13 @@ def _standing_on_nothing(base: Change[Any], missing: Missing, world: World) -> C
     wanted = _created(base.resource)
     if missing.token in world.made:
         return replace(base, verdict="would_change", action="create", properties=wanted, known_after_apply=tuple(wanted))
-    return replace(base, verdict="would_change", properties=wanted, reason=missing.reason)
+    return replace(base, verdict="would_change", properties=wanted, reason=missing.reason, refused=True)
 
 
 def _held_back(change: Change[Any], reason: str) -> Change[Any]:
-    return replace(change, verdict="would_change", action="none", reason=reason) if reason else change
+    if not reason:
+        return change
+    return replace(change, verdict="would_change", action="none", reason=reason, refused=not isinstance(reason, NotOurs))
 
 
 def _with_reason(change: Change[Any], why: str) -> Change[Any]:
@@ -304,9 +319,3 @@ def ordered(resources: Iterable[Managed]) -> list[Managed]:
         if not managed.resource.absent:
             place(managed, ())
     return [*done.values(), *reversed([m for m in given if m.resource.absent])]
-
-
-def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
-    """How many of each verdict."""
-    verdicts = ("in_sync", "would_change", "unknown", "not_applicable")
-    return {verdict: sum(change.verdict == verdict for change in changes) for verdict in verdicts}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opdeploy.model import HIDDEN, Change, Secret, Unproven
-from opdeploy.planning import summary
+from opdeploy.results import summary
 
 NOTHING = "–"
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}

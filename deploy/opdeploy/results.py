@@ -1,0 +1,99 @@
+"""A run as data: what plan, apply and drift leave behind, for reports, records and exit codes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from opdeploy.model import Change, ExitCode, Machine, Outcome
+
+Status = Literal["in_sync", "changes", "unknown", "unreachable", "failed"]
+VERDICTS = ("in_sync", "would_change", "unknown", "not_applicable")
+_CODES = {
+    "in_sync": ExitCode.OK,
+    "changes": ExitCode.CHANGES,
+    "unknown": ExitCode.UNKNOWN,
+    "unreachable": ExitCode.UNKNOWN,
+    "failed": ExitCode.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the session took. `loader` says which way the agent went in: ``plain`` or ``raw``."""
+
+    posts: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    seconds: float = 0.0
+    loader: str = "plain"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One resource of a host in a run: its change, the calls it amounts to, and after an apply what came of it."""
+
+    change: Change[Any]
+    commands: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # the difference of a file in words, with --diff
+    outcome: Outcome | None = None
+    error: str = ""
+    last_applied: str = ""  # drift: when we last applied this resource, ISO 8601; '' if never
+
+    @property
+    def id(self) -> str:
+        return f"{self.change.resource.KIND}/{self.change.resource.key}"
+
+    @property
+    def code(self) -> ExitCode:
+        if self.outcome in ("failed", "refused"):
+            return ExitCode.FAILED
+        if self.outcome == "applied" or self.change.verdict in ("in_sync", "not_applicable"):
+            return ExitCode.OK
+        return ExitCode.UNKNOWN if self.change.verdict == "unknown" else ExitCode.CHANGES
+
+
+@dataclass(frozen=True)
+class HostResult:
+    name: str
+    items: tuple[Item, ...] = ()
+    machine: Machine | None = None
+    cost: Cost = Cost()
+    error: str = ""  # why the host as a whole was not read or applied, in one line
+    hint: str = ""
+    error_status: Status = "unreachable"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        if self.error:
+            return self.error_status
+        worst = ExitCode.worst([item.code for item in self.items])
+        return next(status for status, code in _CODES.items() if code == worst and status != "unreachable")
+
+    @property
+    def code(self) -> ExitCode:
+        return ExitCode.worst([_CODES[self.status], *(item.code for item in self.items)])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a report, a record or a plan file is made from."""
+
+    command: Literal["plan", "apply", "drift"]
+    run_id: str
+    created_at: str  # ISO 8601, UTC
+    by: str  # who, from where: 'anna@admin-pc'
+    inventory: str
+    sources: str  # digest of all that the desired state came from
+    hosts: tuple[HostResult, ...] = field(default_factory=tuple)
+
+    @property
+    def code(self) -> ExitCode:
+        return ExitCode.worst([host.code for host in self.hosts])
+
+
+def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
+    """How many of each verdict."""
+    return {verdict: sum(change.verdict == verdict for change in changes) for verdict in VERDICTS}
