@@ -1,0 +1,198 @@
+"""An inventory's directory, read whole: files, groups, variables, secrets and connections.
+
+The only place of the package that reads the disk, but for the file that a secret comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from opdeploy.inventory.groups import ALL, PRIORITY, Layout, read_groups, variable_problems
+from opdeploy.inventory.hosts import Connection, Host, connection, unreachable
+from opdeploy.inventory.limits import selected
+from opdeploy.inventory.problems import InventoryError, Position, Problem, merged, near, shown
+from opdeploy.inventory.secrets import Resolver
+from opdeploy.inventory.variables import effective
+from opdeploy.inventory.vars_files import SUFFIXES, VarsFiles, find
+from opdeploy.inventory.yaml_file import Node, parse
+
+HOSTS_FILE = "hosts.yml"
+GROUP_VARS = "group_vars"
+HOST_VARS = "host_vars"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A practice's hosts, in the order of hosts.yml.
+
+    ``groups``: the names of all hosts below each group (``all`` too); ``sources``: SHA-256 (hex) over the path and
+    content of every file read, secrets' files excepted; ``problems``: what `load` would have raised.
+    """
+
+    path: Path
+    hosts: tuple[Host, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    sources: str
+    problems: tuple[Problem, ...] = ()
+
+    def refuse(self, more: Iterable[Problem] = ()) -> None:
+        """Raises InventoryError with its own problems and further ones, if there are any."""
+        if problems := merged(self.problems, more):
+            raise InventoryError(problems)
+
+
+def load(directory: Path | str, environ: Mapping[str, str] = os.environ) -> Inventory:
+    """The inventory in a directory. Raises InventoryError with all of its problems."""
+    inventory = read(directory, environ)
+    inventory.refuse()
+    return inventory
+
+
+def read(directory: Path | str, environ: Mapping[str, str] = os.environ) -> Inventory:
+    """As `load`, but problems that leave something to work with are kept in the inventory.
+
+    So a caller who finds more (in the roles' settings) can show all at once, with `Inventory.refuse`.
+    Raises InventoryError where a file is no YAML at all.
+    """
+    path = Path(directory)
+    files = _Files(path)
+    document = files.hosts()
+    group_files, host_files = files.folder(GROUP_VARS), files.folder(HOST_VARS)
+    if document is None or files.broken:
+        raise InventoryError(files.problems)
+    layout, problems = read_groups(document)
+    problems += [*_stray(group_files, layout.groups, "group"), *_stray(host_files, layout.hosts, "host")]
+    variables = {name: effective(layout, name, group_files.variables, host_files.variables) for name in layout.hosts}
+    resolver = Resolver(path, environ)
+    hosts, unreached = _hosts(layout, variables, resolver, path)
+    found = merged([*files.problems, *problems, *resolver.problems], unreached)
+    return Inventory(path, hosts, _members(hosts, layout), files.digest(), found)
+
+
+def select(inventory: Inventory, limits: Sequence[str]) -> tuple[Host, ...]:
+    """The hosts that ``--limit`` leaves, all of them without one. Raises UsageError where a pattern matches nothing."""
+    return selected(inventory.hosts, inventory.groups, limits) if limits else inventory.hosts
+
+
+def _hosts(
+    layout: Layout, variables: Mapping[str, dict[str, Node]], resolver: Resolver, path: Path
+) -> tuple[tuple[Host, ...], list[Problem]]:
+    hosts: list[Host] = []
+    problems: list[Problem] = []
+    for name, entry in layout.hosts.items():
+        resolved = {key: resolver.resolved(node, key) for key, node in variables[name].items()}
+        reached: Connection = unreachable(name)
+        try:
+            reached = connection(name, entry.at, resolved, path)
+        except InventoryError as error:
+            problems.extend(error.problems)
+        hosts.append(Host(name, entry.at, layout.groups_of(name), resolved, reached))
+    return tuple(hosts), problems
+
+
+def _members(hosts: Sequence[Host], layout: Layout) -> dict[str, tuple[str, ...]]:
+    return {
+        group: tuple(host.name for host in hosts if group == ALL or group in host.groups) for group in layout.groups
+    }
+
+
+# ---------------------------------------------------------------- files
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """group_vars/ or host_vars/: what was found, and each name's variables."""
+
+    found: VarsFiles
+    variables: Mapping[str, dict[str, Node]]
+
+
+class _Files:
+    """Every file that was read, and what is wrong with any; ``broken`` when one could not be parsed at all."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.problems: list[Problem] = []
+        self.broken = False
+        self._contents: dict[str, bytes] = {}
+
+    def hosts(self) -> Node | None:
+        """The document of hosts.yml."""
+        if not (self.directory / HOSTS_FILE).is_file():
+            hint = "an inventory is a directory with a hosts.yml in it; name it with -i DIR"
+            self._report(self.directory, "no hosts.yml here", hint)
+            return None
+        self.problems.extend(_overlooked(self.directory))
+        return self.parsed(self.directory / HOSTS_FILE)
+
+    def folder(self, name: str) -> _Folder:
+        folder = self.directory / name
+        found = VarsFiles({}, {}, [])
+        if folder.exists() and not folder.is_dir():
+            self._report(folder, "expected a folder", f"with a file for each {name.removesuffix('_vars')}")
+        try:
+            found = find(folder)
+        except OSError as error:
+            self.broken = True
+            self._report(folder, f"cannot be read: {error.strerror}")
+        return _Folder(found, {name: self._variables(paths) for name, paths in found.names.items()})
+
+    def _variables(self, paths: Iterable[Path]) -> dict[str, Node]:
+        variables: dict[str, Node] = {}
+        for path in paths:
+            document = self.parsed(path)
+            variables.update(document.mapping if document else {})
+        self.problems.extend(variable_problems(variables))
+        return variables
+
+    def parsed(self, path: Path) -> Node | None:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            self.broken = True
+            self._report(path, f"cannot be read: {error.strerror}")
+            return None
+        self._contents[path.relative_to(self.directory).as_posix()] = data
+        node, problems = parse(data, shown(path))
+        self.problems.extend(problems)
+        self.broken = self.broken or node is None
+        return node
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for name, data in sorted(self._contents.items()):
+            digest.update(f"{name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
+        return digest.hexdigest()
+
+    def _report(self, path: Path, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(Position(shown(path)), "", message, hint))
+
+
+def _overlooked(directory: Path) -> Iterator[Problem]:
+    """What lies beside hosts.yml and looks as if somebody counted on it."""
+    known = (HOSTS_FILE, GROUP_VARS, HOST_VARS)
+    for entry in sorted(directory.iterdir()):
+        if entry.name in known or entry.name.startswith("."):
+            continue
+        similar = get_close_matches(entry.name, known, n=1, cutoff=0.8)
+        if similar or entry.suffix in SUFFIXES[1:]:
+            hint = f"did you mean {similar[0]}?" if similar else "hosts.yml, group_vars/ and host_vars/ are read"
+            yield Problem(Position(shown(entry)), "", "nothing reads this", hint)
+
+
+def _stray(folder: _Folder, names: Iterable[str], kind: str) -> Iterator[Problem]:
+    """Files for groups or hosts that there are not, and files that another of the same name hides."""
+    for name, entry in folder.found.entries.items():
+        if name not in names:
+            yield Problem(Position(shown(entry)), "", f"no such {kind}: {name}", near(name, names))
+        priority = folder.variables[name].get(PRIORITY)
+        if priority is not None:
+            hint = "Ansible takes it from a group's vars: in hosts.yml only"
+            yield Problem(priority.key_at, PRIORITY, "without effect here", hint)
+    for entry, before in folder.found.shadowed:
+        yield Problem(Position(shown(entry)), "", f"not read: {shown(before)} stands before it", "make them one file")
