@@ -1,19 +1,30 @@
-"""A program's command line, quoted as the C runtime splits it.
+"""One argument of a Windows command line, quoted as the C runtime and CommandLineToArgvW take it apart.
 
-Microsoft, 'Parsing C command-line arguments': arguments are split at blanks outside quotes; a backslash is itself
-unless backslashes stand before a quote, then each pair is one and an odd one escapes the quote.
+Microsoft, 'Parsing C command-line arguments' (learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments).
+For programs that are started directly. cmd.exe reads a line by rules of its own, which no quoting satisfies in every place: nothing of
+ours is ever handed to it, and there is no function for it here.
 """
 
 from __future__ import annotations
 
 import re
 
+_PLAIN = re.compile(r"[^\s\"]+")
+
 
 def argument(text: str) -> str:
-    """One argument, quoted only where it must be. Raises ValueError on what no command line can carry."""
-    if "\0" in text or "\n" in text or "\r" in text:
-        raise ValueError("a line break or a null can't stand on a command line")
-    if text and not re.search(r'[\s"]', text):
+    """`text` as one argument: in quotes where it has to be. Raises ValueError for a NUL, which no command line can hold.
+
+    A backslash is itself unless a quote follows, so those before a quote and before the closing one are doubled.
+    """
+    if "\0" in text:
+        raise ValueError("a command line can't hold a NUL character")
+    if _PLAIN.fullmatch(text):
         return text
-    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+    quoted = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    return '"' + re.sub(r"(\\+)\Z", r"\1\1", quoted) + '"'
+
+
+def line(*arguments: str) -> str:
+    """Several arguments as one line."""
+    return " ".join(argument(one) for one in arguments)

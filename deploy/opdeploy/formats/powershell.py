@@ -1,14 +1,16 @@
-"""A PowerShell string literal, for eyes only: nothing that is shown is ever run.
+"""PowerShell literals, for people to read: nothing that is sent is ever built from them (`windows/wire.py`).
 
-Microsoft, 'about_Quoting_Rules': in single quotes nothing is expanded, and a quote is doubled. PowerShell takes four
-typographic quotes for the plain one, so each of the five is doubled.
+Language specification 3.0, 2.3.5.2 'String literals': a verbatim string ends at any of five single-quote characters, and
+each of them stands for itself when doubled.
 """
 
 from __future__ import annotations
 
 import re
 
+_QUOTES = re.compile("['\u2018\u2019\u201a\u201b]")
 
-def literal(text: str) -> str:
-    """The text as a single-quoted literal."""
-    return "'" + re.sub("(['\u2018\u2019\u201a\u201b])", r"\1\1", text) + "'"
+
+def literal(value: str) -> str:
+    """`value` as a verbatim string."""
+    return "'" + _QUOTES.sub(lambda quote: quote[0] * 2, value) + "'"
