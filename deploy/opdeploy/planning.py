@@ -6,7 +6,7 @@ most); `plan` compares. Apply calls `plan_one` again after each change, on answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,6 +33,7 @@ from opdeploy.resources.base import (
     Resource,
     Scope,
     account_token,
+    all_reads,
     comparator,
     map_principals,
     principal_reads,
@@ -70,7 +71,7 @@ class World:
     made: set[str] = field(default_factory=set)  # tokens of what earlier changes of this plan will have made
 
     def answers(self, resource: Resource) -> Answers:
-        reads = dict(resource.reads())
+        reads = all_reads(resource)
         first = Answers(reads, self.observation, resource.ABSENT_WHEN)
         return Answers({**reads, **_then_reads(resource, first)}, self.observation, resource.ABSENT_WHEN)
 
@@ -78,14 +79,20 @@ class World:
 # ---------------------------------------------------------------- what to ask
 
 
-def first_reads(desired: Desired) -> list[Read]:
+def first_reads(desired: Desired, options: Collection[str] = ()) -> list[Read]:
     """Everything that can be asked without an answer: the host itself first, equal reads once."""
     reads = [host_read()]
     for managed in desired.resources:
-        reads += [*managed.resource.reads().values(), *principal_reads(managed.resource)]
+        reads += reads_of(managed.resource, options)
     for scope, _ in desired.scopes:
         reads += scope.reads().values()
     return list(dict.fromkeys(reads))
+
+
+def reads_of(resource: Resource, options: Collection[str] = ()) -> list[Read]:
+    """One resource's first round: its reads, what turns its names into SIDs, and what the run's options ask for."""
+    optional = [read for option, reads in resource.optional_reads().items() if option in options for read in reads.values()]
+    return [*resource.reads().values(), *principal_reads(resource), *optional]
 
 
 def second_reads(desired: Desired, observation: Observation) -> list[Read]:
@@ -98,10 +105,10 @@ def second_reads(desired: Desired, observation: Observation) -> list[Read]:
 
 def reads_after(resource: Resource, observation: Observation) -> list[Read]:
     """One resource's second round."""
-    first = Answers(resource.reads(), observation, resource.ABSENT_WHEN)
+    first = Answers(all_reads(resource), observation, resource.ABSENT_WHEN)
     further = list(_then_reads(resource, first).values())
     try:
-        actual = resource.actual(Answers({**resource.reads()}, observation, resource.ABSENT_WHEN))
+        actual = resource.actual(first)
     except (Unknown, Missing):
         return further
     return further + [name_resolve(p.sid) for p in principals(actual) if p.resolved and not p.name]

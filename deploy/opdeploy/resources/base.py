@@ -7,6 +7,7 @@ change becomes calls (`writes`). It does no I/O, knows no transport, and compare
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
@@ -112,6 +113,10 @@ class Resource(BaseModel):
     def reads(self) -> Reads:
         raise NotImplementedError
 
+    def optional_reads(self) -> Mapping[str, Reads]:
+        """What is asked only when the run wants it: by option (``diff``, ``verify_passwords``). `Answers.has` tells."""
+        return {}
+
     def then_reads(self, answers: Answers) -> Reads:
         """What the first answers named: a second round, the last."""
         return {}
@@ -159,6 +164,11 @@ def path_token(path: str) -> str:
 
 def parent_path(path: str) -> str:
     return path.rstrip("\\").rpartition("\\")[0]
+
+
+def all_reads(resource: Resource) -> dict[str, Read]:
+    """Its first reads and every optional one, by name."""
+    return dict(ChainMap(dict(resource.reads()), *map(dict, resource.optional_reads().values())))
 
 
 # ---------------------------------------------------------------- reading a model's annotations
