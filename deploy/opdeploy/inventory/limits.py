@@ -43,6 +43,8 @@ def selected(hosts: Sequence[H], groups: Mapping[str, tuple[str, ...]], limits: 
 
 
 def _matches(pattern: str, names: set[str], groups: Mapping[str, tuple[str, ...]]) -> set[str]:
+    if not pattern:
+        raise UsageError("a limit's & or ! names nothing", "write the name of a host or a group behind it")
     found = {name for name in names if fnmatchcase(name, pattern)}
     of_groups = [group for group in groups if fnmatchcase(group, pattern)]
     if not found and not of_groups:

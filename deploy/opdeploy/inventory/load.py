@@ -60,6 +60,13 @@ def read(directory: Path | str, environ: Mapping[str, str] = os.environ) -> Inve
     Raises InventoryError where a file is no YAML at all.
     """
     path = Path(directory)
+    try:
+        return _read(path, environ)
+    except OSError as error:
+        raise InventoryError([Problem(Position(shown(path)), "", f"cannot be read: {error.strerror}")]) from None
+
+
+def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     files = _Files(path)
     document = files.hosts()
     group_files, host_files = files.folder(GROUP_VARS), files.folder(HOST_VARS)
@@ -132,14 +139,9 @@ class _Files:
 
     def folder(self, name: str) -> _Folder:
         folder = self.directory / name
-        found = VarsFiles({}, {}, [])
         if folder.exists() and not folder.is_dir():
             self._report(folder, "expected a folder", f"with a file for each {name.removesuffix('_vars')}")
-        try:
-            found = find(folder)
-        except OSError as error:
-            self.broken = True
-            self._report(folder, f"cannot be read: {error.strerror}")
+        found = find(folder)
         return _Folder(found, {name: self._variables(paths) for name, paths in found.names.items()})
 
     def _variables(self, paths: Iterable[Path]) -> dict[str, Node]:
