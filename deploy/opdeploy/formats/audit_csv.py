@@ -39,9 +39,7 @@ _NAMES = {
     "42 Kerberos Authentication Service",
 }
 SUBCATEGORIES = {
-    f"{{0CCE92{entry[:2]}-69AE-11D9-BED3-505054503030}}": entry[3:]
-    for names in _NAMES.values()
-    for entry in names.split("|")
+    f"{{0CCE92{entry[:2]}-69AE-11D9-BED3-505054503030}}": entry[3:] for names in _NAMES.values() for entry in names.split("|")
 }
 """GUID, upper case with braces -> English name."""
 _GUID_OF = {name.lower(): guid for guid, name in SUBCATEGORIES.items()}

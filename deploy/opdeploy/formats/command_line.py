@@ -1,8 +1,8 @@
 """One argument of a Windows command line, quoted as the C runtime and CommandLineToArgvW take it apart.
 
-Microsoft, 'Parsing C command-line arguments' (learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments).
-For programs that are started directly. cmd.exe reads a line by rules of its own, which no quoting satisfies in every place: nothing of
-ours is ever handed to it, and there is no function for it here.
+Microsoft, 'Parsing C command-line arguments' (learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments). For
+programs that are started directly. cmd.exe reads a line by rules of its own, which no quoting satisfies everywhere:
+nothing of ours is ever handed to it, and there is no function for it here.
 """
 
 from __future__ import annotations

@@ -216,8 +216,13 @@ def icmp(text: str | int) -> str:
 
 
 def addresses(texts: Iterable[str]) -> frozenset[str]:
-    """Several addresses as a rule has them: empty means any. Raises ValueError as `address` does."""
-    return _unless_any(map(address, texts))
+    """Several addresses as a rule has them: empty means any, a keyword of both families is one word.
+
+    Raises ValueError as `address` does.
+    """
+    found = _unless_any(map(address, texts))
+    words = {word for word in _ADDRESS_WORDS if word in found or {f"{word}4", f"{word}6"} <= found}
+    return found - {word + family for word in words for family in "46"} | words
 
 
 def ports(texts: Iterable[str | int]) -> frozenset[str]:
@@ -396,7 +401,7 @@ def _family(number: str) -> str:
 
 
 def _pairs(rule: Rule) -> Iterator[_Pair]:
-    yield from _optional("Action", rule.action or None)
+    yield "Action", rule.action
     yield "Active", "TRUE" if rule.active else "FALSE"
     yield from _optional("Dir", rule.direction and _RAW_DIRECTIONS.get(rule.direction, rule.direction))
     yield from _optional("Protocol", None if rule.protocol is None else str(rule.protocol))

@@ -36,12 +36,12 @@ DOMAIN_ALIASES = {
 }  # fmt: skip
 # Relative to the forest's root, which is not always the host's own domain: they stay aliases, which the host resolves.
 FOREST_ALIASES = frozenset({"SA", "EA", "RO"})
-# Every release since Windows 2000 knows these, so only these are printed; the rest are printed as SIDs.
+# Every release since Windows Vista knows these, so only these are printed; the rest are printed as SIDs.
 _PRINTED = {
     ALIASES[alias]: alias
     for alias in (
         "WD", "CO", "CG", "NU", "IU", "SU", "AN", "ED", "PS", "AU", "RC", "SY", "LS", "NS", "BA", "BU", "BG", "PU",
-        "AO", "SO", "PO",
+        "AO", "SO", "PO", "LW", "ME", "HI", "SI",
     )
 }  # fmt: skip
 

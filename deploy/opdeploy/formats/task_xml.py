@@ -127,10 +127,9 @@ def _attribute(index: int, qualified: str, value: str) -> str:
     namespace, name = _namespace_and_name(qualified) if qualified.startswith("{") else ("", qualified)
     if namespace == "http://www.w3.org/XML/1998/namespace":
         return f" xml:{name}={quoteattr(value)}"
-    prefix = f"a{index}"
-    return f" xmlns:{prefix}={quoteattr(namespace)} {prefix}:{name}={quoteattr(value)}" if namespace else (
-        f" {name}={quoteattr(value)}"
-    )
+    if not namespace:
+        return f" {name}={quoteattr(value)}"
+    return f" xmlns:a{index}={quoteattr(namespace)} a{index}:{name}={quoteattr(value)}"
 
 
 def _namespace_and_name(tag: str) -> tuple[str, str]:
@@ -340,9 +339,7 @@ _SETTINGS = _Fields(
         "DeleteExpiredTaskAfter": _length,
         "IdleSettings": _IDLE,
         "RestartOnFailure": _Fields({"Interval": _length, "Count": _integer}, {}),
-        "MaintenanceSettings": _Fields(
-            {"Period": _length, "Deadline": _length, "Exclusive": _boolean}, {"Exclusive": False}
-        ),
+        "MaintenanceSettings": _Fields({"Period": _length, "Deadline": _length, "Exclusive": _boolean}, {"Exclusive": False}),
         "NetworkSettings": _Fields({"Name": _text, "Id": _guid}, {}),
     },
     {
@@ -376,9 +373,7 @@ _TRIGGER_READERS: dict[str, Reader] = {
     "ScheduleByMonthDayOfWeek": _Fields(_DAYS, {}),
 }
 _RANDOM_DELAY = frozenset({"CalendarTrigger", "TimeTrigger"})
-_FIXED_DELAY = frozenset(
-    {"BootTrigger", "LogonTrigger", "RegistrationTrigger", "EventTrigger", "SessionStateChangeTrigger"}
-)
+_FIXED_DELAY = frozenset({"BootTrigger", "LogonTrigger", "RegistrationTrigger", "EventTrigger", "SessionStateChangeTrigger"})
 _ACTIONS = {
     "Exec": _Fields({}, {"Arguments": "", "WorkingDirectory": ""}),
     "ComHandler": _Fields({"ClassId": _guid}, {"Data": ""}),
