@@ -70,7 +70,16 @@ def test_the_meaning_is_plain_data_with_defaults() -> None:
 def test_an_absent_setting_is_the_specifications_default() -> None:
     """MS-TSCH 2.5.4."""
     on = ["AllowStartOnDemand", "AllowHardTerminate", "Enabled", "DisallowStartIfOnBatteries", "StopIfGoingOnBatteries"]
-    off = ["StartWhenAvailable", "RunOnlyIfNetworkAvailable", "RunOnlyIfIdle", "WakeToRun", "Hidden", "Volatile", "UseUnifiedSchedulingEngine", "DisallowStartOnRemoteAppSession"]
+    off = [
+        "StartWhenAvailable",
+        "RunOnlyIfNetworkAvailable",
+        "RunOnlyIfIdle",
+        "WakeToRun",
+        "Hidden",
+        "Volatile",
+        "UseUnifiedSchedulingEngine",
+        "DisallowStartOnRemoteAppSession",
+    ]
     assert tx.normalise(_task(""))["Settings"] == {
         **dict.fromkeys(on, True),
         **dict.fromkeys(off, False),
