@@ -6,8 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetCoreSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
+
+# A validation context: what a host has may be what an inventory must not ask for, and is then no error.
+OBSERVED = {"observed": True}
+
+
+def observed(info: ValidationInfo) -> bool:
+    return info.context == OBSERVED
+
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
