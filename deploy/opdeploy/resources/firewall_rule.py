@@ -416,6 +416,8 @@ class Firewall:
             return ""
         if not self.running:
             return "right, but without effect: the firewall's service MpsSvc is not running"
+        if (found := self.rule(name)) and ("AppPkgId", "") in found.others:
+            return "right, but without effect: it is for the app package '' (AppPkgId=), and Windows ignores such a rule"
         profiles = LOCAL_KEYS if rule.profiles == ANY_OF_THEM else rule.profiles or ()
         reasons = {profile: self._idle(self.in_force[profile], name, rule) for profile in profiles if profile in LOCAL_KEYS}
         if not all(reasons.values()):
