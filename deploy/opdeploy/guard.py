@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opdeploy.model import Change, Machine
+from opdeploy.resources.base import Answers
 
 # WinRM, what it needs (HTTP, RPC and its mappers, the event log), and the firewall that lets its port through.
 CARRIERS = {"winrm", "http", "rpcss", "dcomlaunch", "rpceptmapper", "mpssvc", "bfe", "eventlog", "lsm", "samss"}
@@ -23,7 +24,7 @@ class Session:
     port: int = 5986
 
 
-def objection(change: Change[Any], machine: Machine, session: Session) -> str:
+def objection(change: Change[Any], answers: Answers, machine: Machine, session: Session) -> str:
     """Why this change must not be made, '' if nothing speaks against it."""
     if change.action == "none":
         return ""

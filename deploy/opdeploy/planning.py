@@ -163,9 +163,22 @@ def plan_one(managed: Managed, world: World) -> Change[Any]:
         return replace(base, verdict="unknown", reason=unknown.reason)
     except Missing as missing:
         return _standing_on_nothing(base, missing, world)
-    change = _with_reason(compare(base, actual), managed.why)
-    hindrance = resource.hindrance(change, answers, world.machine)
-    return _held_back(change, hindrance or guard.objection(change, world.machine, world.session))
+    try:
+        return _judged(compare(base, actual), answers, world)
+    except Unknown as unknown:
+        return replace(base, actual=actual, verdict="unknown", reason=unknown.reason)
+
+
+def _judged(change: Change[Any], answers: Answers, world: World) -> Change[Any]:
+    """Held back for a reason, or with all that must be known of it."""
+    hindrance = change.resource.hindrance(change, answers, world.machine)
+    if reason := hindrance or guard.objection(change, answers, world.machine, world.session):
+        ours = not isinstance(reason, NotOurs)
+        return replace(change, verdict="would_change", action="none", reason=reason, refused=ours)
+    if change.action == "none":
+        return change
+    notes = filter(None, (change.reason, change.resource.note(change, answers)))
+    return replace(change, reason="; ".join(notes))
 
 
 def _standing_on_nothing(base: Change[Any], missing: Missing, world: World) -> Change[Any]:
@@ -175,16 +188,6 @@ def _standing_on_nothing(base: Change[Any], missing: Missing, world: World) -> C
     if missing.token in world.made:
         return replace(base, verdict="would_change", action="create", properties=wanted, known_after_apply=tuple(wanted))
     return replace(base, verdict="would_change", properties=wanted, reason=missing.reason, refused=True)
-
-
-def _held_back(change: Change[Any], reason: str) -> Change[Any]:
-    if not reason:
-        return change
-    return replace(change, verdict="would_change", action="none", reason=reason, refused=not isinstance(reason, NotOurs))
-
-
-def _with_reason(change: Change[Any], why: str) -> Change[Any]:
-    return replace(change, reason=why) if why and change.verdict == "would_change" else change
 
 
 def compare(base: Change[Any], actual: Resource | None) -> Change[Any]:
@@ -266,7 +269,7 @@ def _check_principals(resource: Resource, world: World) -> None:
         if isinstance(answer, Failure):
             raise Unknown(f"{principal.name}: {answer.message}")
         token = account_token(principal.name)
-        if token not in world.made:
+        if token not in world.made and not resource.absent:  # nobody's name is in no list that it must not be in
             reason = f"no account {principal.name} on this host ({sid_of(principal.name)}), and nothing in this plan makes it"
             raise Missing(token, reason)
 

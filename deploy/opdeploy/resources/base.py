@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from opdeploy.calls import Answer, Failure, Read, Write, sid_resolve
 from opdeploy.model import Change, Machine, Missing, Principal, Unknown
+from opdeploy.resources.values import OBSERVED
 
 Reads = Mapping[str, Read]
 
@@ -84,6 +85,10 @@ class Answers:
         """Whether it was asked and answered at all (an optional read, a second round that has not been asked yet)."""
         return name in self._reads and self._reads[name].key in self._answered
 
+    def asked(self, name: str) -> bool:
+        """Whether it belongs to what was to be asked: false for a second round while only the first is looked at."""
+        return name in self._reads
+
     def failure(self, name: str) -> Failure | None:
         read = self._reads.get(name)
         answer = self._answered.get(read.key) if read else None
@@ -121,6 +126,11 @@ class Resource(BaseModel):
         """What the first answers named: a second round, the last."""
         return {}
 
+    @classmethod
+    def observed(cls, **values: Any) -> Self:
+        """What a host has: the same model, without the rules that only a wish must keep (`values.observed`)."""
+        return cls.model_validate(values, context=OBSERVED)
+
     def actual(self, answers: Answers) -> Self | None:
         """What is there, None if nothing is. Raises `Unknown`; `Missing` if what it stands on is not there."""
         raise NotImplementedError
@@ -133,6 +143,10 @@ class Resource(BaseModel):
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         """Why this change is not ours to make, or why what is right has no effect; '' if neither."""
+        return ""
+
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        """What whoever reads this change must know of it besides: an assumption, why it differs; '' if nothing."""
         return ""
 
     def refusal(self, machine: Machine) -> str:
