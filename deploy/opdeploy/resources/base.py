@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from opdeploy.calls import Answer, Failure, Read, Write, sid_resolve
-from opdeploy.model import Change, Machine, Missing, Principal, Unknown
+from opdeploy.model import Change, Machine, Missing, Principal, Secret, Unknown
 from opdeploy.resources.values import OBSERVED
 
 Reads = Mapping[str, Read]
@@ -152,6 +152,14 @@ class Resource(BaseModel):
     def refusal(self, machine: Machine) -> str:
         """Why this kind is not for such a host at all; '' if it is."""
         return ""
+
+    def words(self, change: Change[Any], answers: Answers) -> Sequence[str]:
+        """The difference in words, where a kind has one beyond its properties (a file's lines, with ``--diff``)."""
+        return ()
+
+    def applied_password(self, answers: Answers) -> tuple[str, Secret, str] | None:
+        """After an apply: whose password now is which, and when the host says it was set; None for other kinds."""
+        return None
 
     def provides(self) -> frozenset[str]:
         """Tokens of what stands once this is there: ``account:.\\op``, ``path:d:\\op``, ``service:spooler``."""

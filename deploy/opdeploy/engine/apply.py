@@ -1,0 +1,123 @@
+"""Apply: each host is read once more, compared with what was approved, and changed, one pyinfra operation a change.
+
+A change's writes are computed when its turn comes, from the newest answers, and read back in the request that makes them.
+A change that failed or was refused takes with it what needs it; the rest of the host, and the other hosts, carry on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pyinfra.api import State, operation
+from pyinfra.api.command import StringCommand
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_host_op
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_host, ctx_state
+
+from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
+from opdeploy.engine.observe import host_result, items
+from opdeploy.model import Change
+from opdeploy.planning import Managed, World
+from opdeploy.results import HostResult, Item
+from opdeploy.store import Recorder, Store
+from opdeploy.windows.operations import converge
+
+Review = Callable[[HostResult], Sequence[str]]
+"""What differs, in words, between a host as it is now and as it was approved; nothing: go ahead."""
+
+
+@dataclass
+class Progressing:
+    """One host on its way: what was done, and what can't be any more."""
+
+    task: Task
+    world: World
+    lost: set[str] = field(default_factory=set)  # tokens of what should be there and is not
+    items: list[Item] = field(default_factory=list)
+
+
+@operation()
+def change(managed: Managed, world: World, station: Any) -> Iterator[StringCommand]:
+    """One change of a plan, as pyinfra sees it."""
+    yield from converge(managed, world, station)
+
+
+def apply(
+    jobs: Sequence[Job],
+    store: Store,
+    recorder: Recorder,
+    review: Review | None = None,
+    options: Options = Options(),
+    progress: Progress = quiet,
+) -> tuple[HostResult, ...]:
+    """Every host's changes with their outcomes. A host that `review` finds stale is left untouched and says in what."""
+
+    def work(state: State, task: Task) -> HostResult:
+        progress(task.name, 0, 1, "reading")
+        task.connect()
+        planned = host_result(task, items(task.job, task.station.around(), store))
+        if stale := list(review(planned) if review else ()):
+            return replace(
+                planned, items=(), error="not as the plan saw it, left untouched:\n" + "\n".join(stale), error_status="failed"
+            )
+        return _changed(state, task, planned, recorder, progress)
+
+    return run(jobs, store, options, work)
+
+
+def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+    host = Progressing(task, task.station.around())
+    open_items = [item for item in planned.items if item.change.verdict != "in_sync"]
+    operations = _prepared(state, task, host, open_items)
+    for number, item in enumerate(open_items):
+        progress(task.name, number, len(open_items), item.id)
+        recorder.before(task.name, item)
+        done = _outcome(state, host, item, operations.get(number))
+        recorder.after(task.name, done)
+        host.items.append(done)
+    progress(task.name, len(open_items), len(open_items), "applied")
+    settled = {item.id: item for item in host.items}
+    return replace(host_result(task, ()), items=tuple(settled.get(item.id, item) for item in planned.items))
+
+
+def _prepared(state: State, task: Task, host: Progressing, open_items: list[Item]) -> dict[int, str]:
+    """One pyinfra operation for each change that can be made: number -> operation's hash."""
+    hashes = {}
+    for number, item in enumerate(open_items):
+        if item.change.action == "none":
+            continue
+        managed = Managed(item.change.resource, item.change.roles)
+        add_op(state, change, managed, host.world, task.station, name=item.id, host=[task.pyinfra])
+        hashes[number] = task.pyinfra.op_hash_order[-1]
+    return hashes
+
+
+def _outcome(state: State, host: Progressing, item: Item, operation_hash: str | None) -> Item:
+    planned: Change[Any] = item.change
+    missing = sorted(planned.resource.needs() & host.lost)
+    if missing:
+        host.lost |= planned.resource.provides()
+        return replace(item, outcome="not_reached", error=f"it needs {', '.join(missing)}")
+    if operation_hash is None:
+        host.lost |= planned.resource.provides() if planned.actual is None else set()
+        return replace(item, outcome="refused") if planned.refused else item
+    if host.task.station.lost:
+        return replace(item, outcome="not_reached", error="the session was lost before its turn")
+    error = _run(state, host, operation_hash)
+    if error:
+        host.lost |= planned.resource.provides() if planned.actual is None else set()
+        return replace(item, outcome="failed", error=error)
+    return replace(item, outcome="applied")
+
+
+def _run(state: State, host: Progressing, operation_hash: str) -> str:
+    """Runs one operation; '' or why it failed."""
+    state.current_stage = StateStage.Execute
+    with ctx_state.use(state), ctx_host.use(host.task.pyinfra):
+        if run_host_op(state, host.task.pyinfra, operation_hash):
+            return ""
+    meta = state.get_op_data_for_host(host.task.pyinfra, operation_hash).operation_meta
+    return "; ".join(meta.stderr_lines) or "it failed without a word"

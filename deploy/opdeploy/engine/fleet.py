@@ -1,0 +1,143 @@
+"""pyinfra's state for a run of ours: one host a job, all in one pool, and never an exception that ends the others.
+
+Not `run_ops`: it lines operations up by index, so every host would wait at its n-th change for all others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import gevent
+from pyinfra import logger as pyinfra_logger
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.host import Host as PyinfraHost
+
+from opdeploy.inventory import Host
+from opdeploy.model import HostError, HostFailed, OpdeployError
+from opdeploy.planning import Desired
+from opdeploy.results import HostResult
+from opdeploy.store import Store
+from opdeploy.windows import targets
+from opdeploy.windows.station import Records, Station
+
+PARALLEL = 40  # hosts at once
+
+Progress = Callable[[str, int, int, str], None]
+"""(host, done, of, what): called whenever a host got further."""
+
+
+def quiet(host: str, done: int, total: int, what: str) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True)
+class Job:
+    host: Host
+    desired: Desired
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run asks for beyond the ordinary."""
+
+    diff: bool = False
+    verify_passwords: bool = False
+
+    @property
+    def asked(self) -> frozenset[str]:
+        return frozenset(name for name in ("diff", "verify_passwords") if getattr(self, name))
+
+
+@dataclass
+class Task:
+    """One host's part of a run."""
+
+    job: Job
+    station: Station
+    pyinfra: PyinfraHost = field(init=False)
+
+    @property
+    def name(self) -> str:
+        return self.job.host.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        found = []
+        if self.station.target.https and not self.station.target.verify:
+            found.append("its certificate is not checked (ansible_winrm_server_cert_validation: ignore)")
+        if self.station.cost.loader == "raw":
+            found.append("the agent had to read raw stdin: its first answer stayed away with the usual loader")
+        return tuple(found)
+
+    def connect(self) -> None:
+        """Logs in and observes, as the connector's own `connect` does. Raises HostError."""
+        try:
+            self.pyinfra.connect(show_errors=False, raise_exceptions=True)
+        except ConnectError as error:
+            raise error.__cause__ or HostFailed(str(error)) from error
+
+    def failed(self, error: BaseException) -> HostResult:
+        """What a host leaves that could not be read or applied as a whole, in one line."""
+        known = error if isinstance(error, OpdeployError) else HostFailed(f"a bug: {type(error).__name__}: {error}")
+        status = known.status if isinstance(known, HostError) else "failed"
+        return HostResult(
+            self.name, cost=self.station.cost, error=known.message, hint=known.hint, error_status=status, warnings=self.warnings
+        )
+
+
+Work = Callable[[State, Task], HostResult]
+
+
+def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tuple[HostResult, ...]:
+    """Every job's result, in the order of the jobs; all sessions are closed when it returns or is interrupted."""
+    if not jobs:
+        return ()
+    with _tasks(jobs, store, options) as (state, tasks):
+        greenlets = [state.pool.spawn(_guarded, state, task, work) for task in tasks]
+        try:
+            gevent.joinall(greenlets)
+        finally:
+            state.pool.kill()
+        return tuple(greenlet.value for greenlet in greenlets)
+
+
+def _guarded(state: State, task: Task, work: Work) -> HostResult:
+    try:
+        return work(state, task)
+    except Exception as error:
+        return task.failed(error)
+    finally:
+        task.station.close()
+
+
+@contextmanager
+def _tasks(jobs: Sequence[Job], store: Store, options: Options) -> Iterator[tuple[State, list[Task]]]:
+    _quieten()
+    tasks = [_task(job, store, options) for job in jobs]
+    names = [(f"@winrm/{task.name}", {"opdeploy_station": task.station}) for task in tasks]
+    state = State(Inventory((names, {})), Config(PARALLEL=min(PARALLEL, len(tasks))), check_for_changes=False)
+    for task in tasks:
+        task.pyinfra = state.inventory.get_host(f"@winrm/{task.name}")
+        state.activate_host(task.pyinfra)
+    try:
+        yield state, tasks
+    finally:
+        for task in tasks:
+            task.station.close()
+
+
+def _task(job: Job, store: Store, options: Options) -> Task:
+    records: Records = store.records(job.host.name)
+    target = targets.of_connection(job.host.connection)
+    return Task(job, Station(target, records, desired=job.desired, options=options.asked))
+
+
+def _quieten() -> None:
+    """What pyinfra says is ours to say: without a handler, its warnings would reach stderr by logging's last resort."""
+    if not pyinfra_logger.handlers:
+        pyinfra_logger.addHandler(logging.NullHandler())
+    pyinfra_logger.propagate = False

@@ -1,0 +1,101 @@
+"""Plan a host: read it in two rounds, compare, and say what apply would do. Nothing is written, nothing could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import State
+
+from opdeploy import guard
+from opdeploy.calls import Read
+from opdeploy.commands import line
+from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
+from opdeploy.model import Change, HostError, Machine, Missing, Unknown
+from opdeploy.planning import Observation, World, machine
+from opdeploy.planning import plan as planned
+from opdeploy.results import HostResult, Item
+from opdeploy.store import Store
+
+NOT_YET = "<known after apply>"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A host's raw answers, for a snapshot; `result` says what it is, or why it could not be read."""
+
+    job: Job
+    observation: Observation
+    result: HostResult
+
+
+def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progress: Progress = quiet) -> tuple[HostResult, ...]:
+    """Every host's changes. A host that fails is a result as well."""
+
+    def work(state: State, task: Task) -> HostResult:
+        progress(task.name, 0, 1, "reading")
+        task.connect()
+        result = host_result(task, items(task.job, task.station.around(), store))
+        progress(task.name, 1, 1, "planned")
+        return result
+
+    return run(jobs, store, options, work)
+
+
+def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResult:
+    """The same plan from answers on disk. What they do not hold is unknown, for that reason."""
+    records = store.records(job.host.name)
+    for managed in job.desired.resources:
+        observation |= {read.key: records.answer(read) for read in managed.resource.reads().values() if _local(read)}
+    try:
+        world = World(machine(observation), observation, guard.Session(job.host.connection.port))
+    except HostError as error:
+        return HostResult(job.host.name, error=error.message, hint=error.hint, error_status=error.status)
+    return HostResult(job.host.name, items(job, world, store), world.machine)
+
+
+def observe(
+    jobs: Sequence[Job], store: Store, options: Options = Options(), progress: Progress = quiet
+) -> tuple[Observed, ...]:
+    """Every host's raw answers to all that its desired state asks."""
+    found: dict[str, Observation] = {}
+
+    def work(state: State, task: Task) -> HostResult:
+        progress(task.name, 0, 1, "reading")
+        task.connect()
+        found[task.name] = dict(task.station.observation)
+        progress(task.name, 1, 1, "read")
+        return host_result(task, ())
+
+    results = run(jobs, store, options, work)
+    return tuple(Observed(job, found.get(job.host.name, {}), result) for job, result in zip(jobs, results, strict=True))
+
+
+def host_result(task: Task, found: tuple[Item, ...]) -> HostResult:
+    known: Machine = machine(task.station.observation)
+    return HostResult(task.name, found, known, task.station.cost, warnings=task.warnings)
+
+
+def items(job: Job, world: World, store: Store) -> tuple[Item, ...]:
+    return tuple(item(job.host.name, change, world, store) for change in planned(job.desired, world))
+
+
+def item(host: str, change: Change[Any], world: World, store: Store) -> Item:
+    last = store.last_applied(host, change.resource.KIND, change.resource.key)
+    words = tuple(change.resource.words(change, world.answers(change.resource))) if change.action != "none" else ()
+    return Item(change, commands(change, world), words, last_applied=last)
+
+
+def commands(change: Change[Any], world: World) -> tuple[str, ...]:
+    """The calls that apply would make, as lines. What hangs on something that this plan makes is not known yet."""
+    if change.action == "none":
+        return ()
+    try:
+        return tuple(line(write) for write in change.resource.writes(change, world.answers(change.resource)))
+    except (Unknown, Missing):
+        return (NOT_YET,)
+
+
+def _local(read: Read) -> bool:
+    return read.verb.startswith("record.")

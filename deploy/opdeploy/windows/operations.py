@@ -1,0 +1,92 @@
+"""pyinfra operations, one a resource kind: `from opdeploy.windows import operations as windows`.
+
+    windows.service("Spooler", start_mode="disabled", name="No printing here")
+    windows.registry_value(r"SOFTWARE\\OP", "Port", type="dword", data=3050)
+
+What names a resource comes first, by position: pyinfra takes `name=` for the operation's. The rest are the kind's properties,
+`absent=True` among them. State is read over the connector in one request a resource, or in two for a whole script that
+begins with `expect(...)`. A secret is an `opdeploy.model.Secret`: a plain `str` is refused, since pyinfra logs arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import OperationValueError
+
+from opdeploy.model import Change
+from opdeploy.planning import Desired, Managed, World, plan_one, reads_after, reads_of
+from opdeploy.resources import KINDS
+from opdeploy.resources.base import KEY, Resource, parts
+from opdeploy.windows.carrier import AgentCommand, Refusal
+from opdeploy.windows.station import Station
+
+PASSES = 2  # a resource may need what its own first write made
+
+
+def expect(*resources: Resource) -> None:
+    """Reads all of them in two rounds now, so that their operations need not ask one by one."""
+    host.connector.station.observe(Desired(tuple(map(Managed, resources))))
+
+
+def made(kind: type[Resource], key: tuple[Any, ...], properties: dict[str, Any]) -> Resource:
+    """The resource that an operation's arguments describe. Raises OperationValueError with every fault."""
+    names = parts(kind, KEY)
+    if len(key) > len(names):
+        raise OperationValueError(f"{kind.KIND} is named by {', '.join(names)}; the rest are given by name")
+    try:
+        return kind.model_validate({**dict(zip(names, key, strict=False)), **properties})
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False)]
+        raise OperationValueError(f"{kind.KIND}: {'; '.join(faults)}") from None
+
+
+def converge(managed: Managed, world: World, station: Station) -> Iterator[StringCommand]:
+    """The commands that close one resource's difference, computed from the newest answers; nothing where there is none.
+
+    pyinfra takes the next command only when the last one succeeded, so what follows a `yield` follows its success.
+    """
+    for _ in range(PASSES):
+        change = plan_one(managed, world)
+        if change.verdict in ("in_sync", "not_applicable"):
+            return
+        if change.action == "none":
+            yield Refusal(f"{change.resource.KIND} {change.resource.key}: {change.reason}")
+            return
+        answers = world.answers(change.resource)
+        yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world))
+        station.remember(change.resource)
+    left = plan_one(managed, world)
+    if left.verdict != "in_sync":
+        yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
+
+
+def read_back(change: Change[Any], world: World) -> list[Any]:
+    """What proves a change, in the request that makes it: its first reads, and its second as far as they are known."""
+    reads = [*reads_of(change.resource), *reads_after(change.resource, world.observation)]
+    return list(dict.fromkeys(reads))
+
+
+def remaining(change: Change[Any]) -> str:
+    return f"it still differs in {', '.join(change.properties)}" if change.properties else change.reason
+
+
+def _operation(kind: type[Resource]) -> Callable[..., Any]:
+    def close(*key: Any, **properties: Any) -> Iterator[StringCommand]:
+        resource = made(kind, key, properties)
+        station = host.connector.station
+        yield from converge(Managed(resource), station.world(resource), station)
+
+    close.__name__ = kind.KIND
+    close.__doc__ = kind.__doc__
+    return operation()(close)
+
+
+_made = {kind: _operation(model) for kind, model in KINDS.items()}
+globals().update(_made)
+__all__ = ["expect", *_made]

@@ -1,0 +1,152 @@
+"""One host for one run: what was asked and answered, and the session it went through.
+
+Reads go over a session that was sent the read half only; at the first write a new process with both halves takes over.
+The run store answers what only the controller knows (`record.password`). No pyinfra in here: connector and engine share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from opdeploy import guard, planning
+from opdeploy.calls import Answer, Call, Failure, Read, Write, host_read
+from opdeploy.model import HostError, HostFailed, Machine, Secret
+from opdeploy.planning import Desired, Observation, World
+from opdeploy.resources.base import Answers, Resource
+from opdeploy.results import Cost
+from opdeploy.windows import session as winrm_session
+from opdeploy.windows.session import Counters, Session, Target
+
+LOCAL = "record."  # verbs that the run store answers
+
+SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}
+FIRST_CLIENT = 10240  # Windows 10
+
+
+class Records(Protocol):
+    """What the controller knows of a host and the host can't say: the run store."""
+
+    def answer(self, read: Read) -> Answer: ...
+
+    def remember(self, user: str, password: Secret, set_at: str) -> None: ...
+
+
+@dataclass
+class Station:
+    """`log_in` observes what the run desires; `close` is always safe. `lost`: a write's answer stayed away."""
+
+    target: Target
+    records: Records
+    desired: Desired = Desired()
+    options: Collection[str] = ()
+    lost: bool = False
+    observation: Observation = field(default_factory=dict)
+    opener: Callable[..., Session] = winrm_session.open
+    _session: Session | None = None
+    _spent: list[Counters] = field(default_factory=list)
+    _writing: bool = False
+
+    def log_in(self) -> None:
+        self.observe(self.desired, self.options)
+
+    def ask(self, reads: Sequence[Read]) -> Observation:
+        """Answers reads, remembers them, and returns them by key. Raises HostError."""
+        remote = [read for read in reads if not read.verb.startswith(LOCAL)]
+        answers = dict(zip((r.key for r in remote), self._open().ask(remote), strict=True)) if remote else {}
+        answers |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
+        self.observation |= answers
+        return answers
+
+    def write(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Failure]:
+        """Makes writes and reads back in one request; the failures of the writes. Reads go on after a failed write."""
+        remote = [read for read in reads if not read.verb.startswith(LOCAL)]
+        calls: list[Call] = [*writes, *remote]
+        try:
+            answers = self._open(write=True).ask(calls, writes=len(writes))
+        except HostError:
+            self.lost = True
+            raise
+        self.observation |= dict(zip((r.key for r in remote), answers[len(writes) :], strict=True))
+        self.observation |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
+        return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
+
+    def remember(self, resource: Resource) -> None:
+        """After a change was made: what only a record can prove later (a password that was set)."""
+        applied = resource.applied_password(self._answers(resource))
+        if applied is None:
+            return
+        self.records.remember(*applied)
+        local = [read for read in resource.reads().values() if read.verb.startswith(LOCAL)]
+        self.observation |= {read.key: self.records.answer(read) for read in local}
+
+    def _answers(self, resource: Resource) -> Answers:
+        return self.around().answers(resource)
+
+    def observe(self, desired: Desired, options: Collection[str] = ()) -> World:
+        """Two rounds at most. Raises HostError; HostFailed for a host that we do not manage."""
+        self.observation.clear()
+        self.ask(planning.first_reads(desired, options))
+        check(planning.machine(self.observation))
+        if further := planning.second_reads(desired, self.observation):
+            self.ask(further)
+        return self.around()
+
+    def world(self, resource: Resource) -> World:
+        """The world around one resource, asking only what has not been asked yet. Raises HostError."""
+        missing = [read for read in planning.reads_of(resource) if read.key not in self.observation]
+        self.ask(list(dict.fromkeys([*([] if host_read().key in self.observation else [host_read()]), *missing])))
+        if further := [read for read in planning.reads_after(resource, self.observation) if read.key not in self.observation]:
+            self.ask(further)
+        return self.around()
+
+    def around(self) -> World:
+        return World(check(planning.machine(self.observation)), self.observation, guard.Session(self.target.port))
+
+    @property
+    def cost(self) -> Cost:
+        spent = [*self._spent, *([self._session.counters] if self._session else [])]
+        total = partial(_total, spent)
+        loader = spent[-1].loader if spent else "plain"
+        return Cost(int(total("posts")), int(total("bytes_sent")), int(total("bytes_received")), total("seconds"), loader)
+
+    def close(self) -> None:
+        if self._session:
+            self._spent.append(self._session.counters)
+            session, self._session = self._session, None
+            session.close()
+
+    def session(self, write: bool = False) -> Session:
+        return self._open(write)
+
+    def _open(self, write: bool = False) -> Session:
+        if self._session and write and not self._writing:
+            self.close()
+        if not self._session:
+            self._session = self.opener(self.target, write=write)
+            self._writing = write
+        return self._session
+
+
+def _total(spent: Sequence[Counters], name: str) -> float:
+    return float(sum(getattr(counters, name) for counters in spent))
+
+
+def check(machine: Machine) -> Machine:
+    """The host as it says it is, if it is one that we manage. Raises HostError, HostFailed with what to do."""
+    if machine.language != "FullLanguage":
+        hint = "let the session's user run in FullLanguage (application control policy)"
+        raise HostError(f"PowerShell runs in {machine.language} there, which allows none of this", hint)
+    if (machine.product == "WinNT" and machine.build < FIRST_CLIENT) or (
+        machine.product != "WinNT" and machine.build not in SERVERS
+    ):
+        raise HostFailed(f"its Windows (build {machine.build}) is none that is managed: Server 2016 to 2025, Windows 10 and 11")
+    if not machine.elevated:
+        raise HostError(
+            f"the session's token is filtered: {machine.user_name} is not elevated there",
+            "use the built-in Administrator or a domain account that is administrator, or have IT set "
+            r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System\LocalAccountTokenFilterPolicy to 1",
+        )
+    return machine
