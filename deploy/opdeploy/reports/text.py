@@ -1,35 +1,105 @@
-"""A plan as a person reads it in a review: one block a host, one line a resource that differs, one line a property."""
+"""A run as a person reads it in a review: one block a host, one line a resource that differs, one line a property.
+
+Plain and coloured output are the same lines: each carries a style of its own, which only a terminal is shown
+(`rich.console.Console` sees to that). What the session took (POSTs, bytes, seconds) is no part of it: that goes to stderr.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.model import HIDDEN, Change, Secret, Unproven
-from opdeploy.results import summary
+from rich.text import Text
 
-NOTHING = "–"
+from opdeploy.model import Change, Machine
+from opdeploy.rendering import NOTHING, printable, show
+from opdeploy.results import VERDICTS, HostResult, Item, Run, summary
+
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 WORDS = {"in_sync": "in sync", "would_change": "would change", "unknown": "unknown", "not_applicable": "not applicable"}
+OUTCOMES = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
+STATUSES = {"in_sync": "in sync", "changes": "with changes", "unknown": "with unknowns", "unreachable": "unreachable"}
+STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim"}
+OUTCOME_STYLES = {"applied": "green", "failed": "bold red", "refused": "bold red", "not_reached": "bold yellow"}
+SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}  # builds; formats.md 10
+FIRST_WINDOWS_11 = 22000
+
+Line = tuple[str, str]  # text and style
 
 
-def show(value: Any) -> str:
-    """A value as a plan shows it: yes and no, lists with commas, nothing as a dash, secrets never."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Secret):
-        return HIDDEN
-    if isinstance(value, Unproven):
-        return "unknown"
-    if isinstance(value, str):
-        return value.replace("\r", "\\r").replace("\n", "\\n") or "''"
-    if isinstance(value, Sequence | frozenset):
-        return ", ".join(map(show, value)) or "(none)"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {show(item)}" for name, item in value.items())
-    return str(value)
+@dataclass(frozen=True)
+class Detail:
+    """How much is said: in-sync resources too, the calls under each change, the difference of files in words."""
+
+    verbose: bool = False
+    commands: bool = False
+    diff: bool = False
+
+
+# ---------------------------------------------------------------- a run
+
+
+def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: bool = False) -> list[Text]:
+    """The whole run, a `Text` a line: print with ``soft_wrap``, or take `plain`."""
+    detail = Detail(verbose, commands, diff)
+    blocks = [_apart([[(header(host), "bold")], *_sections(host, run.command, detail)]) for host in run.hosts]
+    closing = [[(_run_summary(run), "bold")]] if len(run.hosts) > 1 else []
+    return [Text(text, style) for text, style in _apart([*blocks, *closing])]
+
+
+def plain(lines: Iterable[Text]) -> str:
+    """The same without any style."""
+    return "".join(line.plain + "\n" for line in lines)
+
+
+def _apart(sections: Iterable[list[Line]]) -> list[Line]:
+    """Sections with an empty line between them; an empty one is none."""
+    lines: list[Line] = []
+    for section in filter(None, sections):
+        lines += [("", ""), *section] if lines else section
+    return lines
+
+
+def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[Line]]:
+    """What a host's block is made of: what befell it as a whole, its resources, what they come to."""
+    yield list(_notes(host))
+    shown = [item for item in host.items if detail.verbose or _differs(item)]
+    yield [line for item in shown for line in _item(item, command, detail)]
+    yield [("  " + _counted(_counts(host.items)), "")] if host.items else []
+
+
+def _notes(host: HostResult) -> Iterator[Line]:
+    if host.error:
+        yield f"  {printable(host.error)}", "bold red"
+    if host.hint:
+        yield f"    {printable(host.hint)}", "dim"
+    for warning in host.warnings:
+        yield f"  warning: {printable(warning)}", "yellow"
+
+
+def _differs(item: Item) -> bool:
+    return item.change.verdict not in ("in_sync", "not_applicable") or item.outcome is not None
+
+
+def header(host: HostResult) -> str:
+    """``db1.example  Windows Server 2022 (20348), PowerShell 5.1``; the name alone where the host did not answer."""
+    if host.machine is None:
+        return host.name
+    machine = host.machine
+    version = ".".join(machine.powershell.split(".")[:2])
+    return printable(f"{host.name}  {product(machine)} ({machine.build}), PowerShell {version}")
+
+
+def product(machine: Machine) -> str:
+    """Windows' name in people's words, from product type and build: the registry calls Windows 11 ten."""
+    if machine.product == "WinNT":
+        return "Windows 11" if machine.build >= FIRST_WINDOWS_11 else "Windows 10"
+    return f"Windows Server {SERVERS.get(machine.build, '')}".rstrip()
+
+
+# ---------------------------------------------------------------- one resource
 
 
 def sign(change: Change[Any]) -> str:
@@ -40,18 +110,58 @@ def sign(change: Change[Any]) -> str:
 
 def change_lines(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[str]:
     """One resource: its line, a line a property, the reason, and with `commands` the calls that would close it."""
-    head = f"  {sign(change)} {change.resource.KIND:<18} {change.resource.key:<46} {', '.join(change.roles)}"
-    yield head.rstrip()
+    return (text for text, _ in _change(change, commands))
+
+
+def _change(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[Line]:
+    mark = sign(change)
+    head = f"  {mark} {change.resource.KIND:<18} {printable(change.resource.key):<46} {', '.join(change.roles)}"
+    yield head.rstrip(), STYLES[mark]
     for name, item in change.properties.items():
         before = "known after apply" if name in change.known_after_apply else show(item.before)
-        yield f"      {name:<16} {before} → {show(item.after)}"
+        yield f"      {name:<16} {before} → {show(item.after)}", ""
     if change.reason:
-        yield f"      {change.reason}"
+        yield f"      {printable(change.reason)}", "dim"
     for command in commands:
-        yield f"      {command}"
+        yield f"      {printable(command)}", "blue"
+
+
+def _item(item: Item, command: str, detail: Detail) -> Iterator[Line]:
+    yield from _change(item.change, item.commands if detail.commands else ())
+    if detail.diff:
+        yield from ((f"        {printable(words)}", "") for words in item.words)
+    if item.outcome:
+        error = f": {printable(item.error)}" if item.error else ""
+        yield f"      {OUTCOMES[item.outcome]}{error}", OUTCOME_STYLES[item.outcome]
+    if command == "drift" and _differs(item):
+        yield f"      {_last(item.last_applied)}", "dim"
+
+
+def _last(applied: str) -> str:
+    return f"last applied {applied[:16].replace('T', ' ')} UTC" if applied else "never applied, as far as this run store knows"
+
+
+# ---------------------------------------------------------------- what it comes to
 
 
 def summary_line(changes: Sequence[Change[Any]]) -> str:
-    counted = summary(changes)
-    said = [f"{count} {WORDS[verdict]}" for verdict, count in counted.items() if count or verdict == "in_sync"]
-    return "  " + " · ".join(said)
+    return "  " + _counted({WORDS[verdict]: count for verdict, count in summary(changes).items()})
+
+
+def _counts(items: Sequence[Item]) -> dict[str, int]:
+    """What came of each where an apply got to it, what the plan says of it where none did."""
+    said = Counter(OUTCOMES[item.outcome] if item.outcome else WORDS[item.change.verdict] for item in items)
+    return {word: said[word] for word in [WORDS["in_sync"], *OUTCOMES.values(), *(WORDS[v] for v in VERDICTS[1:])]}
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return " · ".join(f"{count} {word}" for word, count in counts.items() if count or word == WORDS["in_sync"])
+
+
+def _run_summary(run: Run) -> str:
+    statuses = Counter(STATUSES.get(host.status, host.status) for host in run.hosts)
+    hosts = " · ".join(f"{statuses[word]} {word}" for word in [*STATUSES.values(), "failed"] if statuses[word])
+    return f"{len(run.hosts)} hosts: {hosts}; resources: {_counted(_counts([i for host in run.hosts for i in host.items]))}"
+
+
+__all__ = ["NOTHING", "change_lines", "header", "plain", "product", "run_text", "show", "sign", "summary_line"]

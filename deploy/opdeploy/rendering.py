@@ -1,0 +1,80 @@
+"""A resource's values outside the program: as text for people (`show`) and as JSON for documents (`plain`). Pure.
+
+Reports, plan files and the run store all go through here, so that what one of them hides, all of them hide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from opdeploy.model import HIDDEN, Secret, Unproven
+
+NOTHING = "–"
+# What a terminal would obey instead of showing: control characters, and those that turn the direction of writing.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_NAMED = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
+
+
+def show(value: Any) -> str:
+    """A value as a plan shows it: yes and no, lists with commas, nothing as a dash, secrets never."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Secret):
+        return HIDDEN
+    if isinstance(value, Unproven):
+        return "unknown"
+    if isinstance(value, str):
+        return printable(value) or "''"
+    if isinstance(value, bytes):
+        return value.hex(" ") or "(none)"
+    if isinstance(value, Sequence | frozenset):
+        return ", ".join(map(show, value)) or "(none)"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {show(item)}" for name, item in value.items())
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text on one line, with nothing in it that a terminal would act on."""
+    return _UNSEEN.sub(lambda found: _NAMED.get(found[0], f"\\u{ord(found[0]):04x}"), text)
+
+
+def plain(value: Any) -> Any:
+    """A value as documents and records have it: plain where it is plain, lists of such, else the text of `show`."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted((plain(item) for item in value), key=str)
+    return show(value)
+
+
+def secrets(value: Any) -> Iterator[Secret]:
+    """Every secret in a value, wherever it stands: models, dataclasses, lists and mappings are walked."""
+    if isinstance(value, Secret):
+        yield value
+    for item in parts(value):
+        yield from secrets(item)
+
+
+def parts(value: Any) -> list[Any]:
+    """What a value is made of, one level down."""
+    if isinstance(value, BaseModel):
+        return [getattr(value, name) for name in type(value).model_fields]
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple | frozenset):
+        return list(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in fields(value)]
+    return []

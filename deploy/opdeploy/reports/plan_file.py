@@ -1,0 +1,277 @@
+"""A plan as a file, ``opdeploy.plan/1``: what somebody reads, signs off, and hands to ``apply FILE``. Pure.
+
+It holds changes with their before-values, never a write, a command or a secret: apply makes the plan anew with the same
+code and compares. Its digest (SHA-256 over canonical JSON) finds what was altered by accident; what was altered on
+purpose is found by the comparison, since nothing in the file is ever run. docs/schemas/plan.schema.json holds its shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Never
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from opdeploy import __version__
+from opdeploy.model import Action, Change, UsageError, Verdict
+from opdeploy.rendering import plain, secrets, show
+from opdeploy.reports.json import change, joined, windows
+from opdeploy.results import HostResult, Item, Run, Status, summary
+
+SCHEMA = "opdeploy.plan/1"
+AGAIN = "make the plan again: opdeploy plan --out FILE"
+LARGEST = 100_000_000  # characters; a plan of a hundred hosts has some millions
+
+
+# ---------------------------------------------------------------- the document
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Windows(_Part):
+    product: str
+    build: int
+    powershell: str
+
+
+class Before(_Part):
+    before: Any = ...
+    after: Any = ...
+
+
+class PlannedChange(_Part):
+    id: str
+    roles: list[str]
+    kind: str
+    key: str
+    verdict: Verdict
+    action: Action
+    properties: dict[str, Before]
+    known_after_apply: list[str]
+    reason: str
+
+
+class PlannedHost(_Part):
+    name: str
+    status: Status
+    reason: str
+    windows: Windows | None
+    secrets: dict[str, str]  # where each comes from: its keyed fingerprint
+    changes: list[PlannedChange]
+
+
+class PlanDocument(_Part):
+    schema_: Literal["opdeploy.plan/1"] = Field(alias="schema")
+    tool: str
+    run_id: str
+    created_at: str
+    by: str
+    inventory: str
+    roles: list[str]  # that the plan was limited to; empty: all
+    sources: str
+    key: str  # which key the fingerprints were made with
+    summary: dict[Verdict, int]
+    hosts: list[PlannedHost]
+    digest: str
+
+
+def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> dict[str, Any]:
+    """The plan of a run. `key` is the run store's; `roles` what ``--role`` limited it to, so that apply does the same."""
+    document = {
+        "schema": SCHEMA,
+        "tool": __version__,
+        "run_id": run.run_id,
+        "created_at": run.created_at,
+        "by": run.by,
+        "inventory": run.inventory,
+        "roles": list(roles),
+        "sources": run.sources,
+        "key": key_id(key),
+        "summary": summary([item.change for host in run.hosts for item in host.items]),
+        "hosts": [_host(host, key) for host in run.hosts],
+    }
+    return {**document, "digest": digest(document)}
+
+
+def _host(host: HostResult, key: bytes) -> dict[str, Any]:
+    return {
+        "name": host.name,
+        "status": host.status,
+        "reason": joined([host.error, host.hint]),
+        "windows": windows(host.machine),
+        "secrets": fingerprints(host, key),
+        "changes": [change(item.change) for item in host.items if item.change.verdict not in ("in_sync", "not_applicable")],
+    }
+
+
+def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
+    """Every secret that a host's desired state holds: where it comes from, and its keyed fingerprint."""
+    found = [secret for item in host.items for secret in secrets(item.change.resource)]
+    return dict(sorted((secret.source, secret.fingerprint(key)) for secret in found))
+
+
+def key_id(key: bytes) -> str:
+    """Names a key without giving it away, so that two stores can be told apart."""
+    return hmac.new(key, b"opdeploy: which key this is", hashlib.sha256).hexdigest()[:16]
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """``sha256:`` and the digest of canonical JSON (keys sorted, ASCII, no blanks), without the field `digest` itself."""
+    rest = {name: value for name, value in document.items() if name != "digest"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---------------------------------------------------------------- reading one
+
+
+def read_plan(text: bytes) -> PlanDocument:
+    """A plan file's content. Raises UsageError for one that is altered, cut off or none of ours."""
+    given, its_digest = _json(text)
+    if given.get("schema") != SCHEMA:
+        raise UsageError(f"this is no plan of opdeploy: it does not say 'schema': '{SCHEMA}'", AGAIN)
+    if not _same(str(given.get("digest")), its_digest):
+        raise UsageError("the plan file was altered: its content and its digest do not belong together", AGAIN)
+    try:
+        return PlanDocument.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UsageError(f"the plan file is not in the form of {SCHEMA}: {where}: {first['msg'].lower()}", AGAIN) from error
+
+
+def _json(text: bytes) -> tuple[dict[str, Any], str]:
+    """The object in a file and its digest."""
+    if len(text) > LARGEST:
+        raise UsageError("the plan file is larger than any plan", AGAIN)
+    try:
+        given = json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_number)
+        given = given if isinstance(given, dict) else {}
+        return given, digest(given)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the plan file can't be read as JSON: it was altered or cut off ({_why(error)})", AGAIN) from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What a person reads must be what is compared: of two values for one name, JSON's readers take either."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return dict(pairs)
+
+
+def _no_number(word: str) -> Never:
+    raise ValueError(f"{word} is no number")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8"
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode())
+
+
+# ---------------------------------------------------------------- what apply needs to know
+
+
+def check_sources(document: PlanDocument, sources: str, key: bytes) -> None:
+    """Raises UsageError where this plan is of another inventory, other roles, another tool or another store."""
+    if document.sources != sources:
+        raise UsageError("the inventory, the roles or the tool changed since this plan was made", AGAIN)
+    if document.key != key_id(key) and any(host.secrets for host in document.hosts):
+        hint = "apply it on the machine and with the --store that it was made with, or " + AGAIN
+        raise UsageError("this plan was made with another run store's key, so its secrets can't be compared", hint)
+
+
+def differences(document: PlanDocument, run: Run, key: bytes) -> dict[str, tuple[str, ...]]:
+    """Which hosts are stale, and by what, a line each; hosts that are as the plan saw them are left out.
+
+    `run` is the plan made anew. Raises UsageError where the two can't be compared at all.
+    """
+    check_sources(document, run.sources, key)
+    found = {host.name: host_differences(document, host, key) for host in run.hosts}
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def host_differences(document: PlanDocument, host: HostResult, key: bytes) -> tuple[str, ...]:
+    """One host, for an apply in which each goes at its own pace."""
+    if host.error:
+        return ()  # a host that can't be reached is not stale; it is left untouched all the same
+    planned = next((one for one in document.hosts if one.name == host.name), None)
+    if planned is None:
+        return ("the plan holds nothing of this host",) if any(_counts(item.change) for item in host.items) else ()
+    return (*_secret_differences(planned, host, key), *_change_differences(planned, host))
+
+
+def _secret_differences(planned: PlannedHost, host: HostResult, key: bytes) -> Iterator[str]:
+    now = fingerprints(host, key)
+    for source in sorted(planned.secrets.keys() | now.keys()):
+        if not _same(planned.secrets.get(source, ""), now.get(source, "")):
+            yield f"secret {source}: not the one that the plan was made with"
+
+
+def _change_differences(planned: PlannedHost, host: HostResult) -> Iterator[str]:
+    then = {_identity(one): one for one in planned.changes if _counts(one)}
+    now = {_identity(item.change.resource): item for item in host.items}
+    for identity, one in then.items():
+        item = now.get(identity)
+        name = f"{one.kind} {one.key}"
+        yield from _compared(name, one, item) if item else [f"{name}: the plan changes it, now it is not in the inventory"]
+    for identity, item in now.items():
+        if identity not in then and _counts(item.change):
+            yield f"{item.change.resource.KIND} {item.change.resource.key}: differs now, and the plan holds no change of it"
+
+
+def _identity(one: Any) -> tuple[str, str]:
+    return getattr(one, "KIND", None) or one.kind, one.key.lower()
+
+
+def _counts(one: PlannedChange | Change[Any]) -> bool:
+    """Whether there is a change to compare: an *unknown* that nothing would be done about is none."""
+    return one.verdict == "would_change" or one.action != "none"
+
+
+def _compared(name: str, planned: PlannedChange, item: Item) -> Iterator[str]:
+    now = item.change
+    lines = list(_property_differences(name, planned, now))
+    yield from lines
+    if not lines and (planned.verdict, planned.action) != (now.verdict, now.action):
+        yield f"{name}: the plan said {_said(planned)}, now {_said(now)}"
+
+
+def _property_differences(name: str, planned: PlannedChange, now: Change[Any]) -> Iterator[str]:
+    fresh = change(now)
+    if fresh["known_after_apply"] != planned.known_after_apply:
+        yield f"{name}: what is known only after apply is no longer the same"
+    for title in [*planned.properties, *(title for title in fresh["properties"] if title not in planned.properties)]:
+        then, new = planned.properties.get(title), fresh["properties"].get(title)
+        before = new["before"] if new else _in_sync(now, title)
+        if then is None:
+            yield f"{name} {title}: the plan saw no difference, now {show(before)}"
+        elif not _equal(then.before, before):
+            yield f"{name} {title}: plan saw {show(then.before)}, now {show(before)}"
+        elif new and not _equal(then.after, new["after"]):
+            yield f"{name} {title}: the plan makes it {show(then.after)}, now it would be {show(new['after'])}"
+
+
+def _in_sync(now: Change[Any], title: str) -> Any:
+    """What a property is that no longer differs."""
+    return plain(getattr(now.actual, title, None))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """By value and type: 1, true and 1.0 are three things."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _said(one: Any) -> str:
+    return f"{one.verdict.replace('_', ' ')}, {one.action}"

@@ -1,0 +1,137 @@
+"""What a person reads: the exact text, the same with and without colour, and nothing that a terminal would act on."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from opdeploy.rendering import printable, show
+from opdeploy.reports.text import change_lines, plain, product, run_text
+from opdeploy.results import Item, Run
+
+Golden = Callable[[str, str], None]
+
+APPLIED = runs.run(
+    runs.host(
+        "db1.example",
+        Item(runs.user(enabled=(None, True)), outcome="applied"),
+        Item(runs.FIREBIRD, outcome="failed", error="sc.exe failure ended with 5: access denied"),
+        Item(runs.LATER, outcome="not_reached"),
+        Item(replace(runs.LEFT, reason="refused: this session needs it", refused=True), outcome="refused"),
+        Item(runs.in_sync("Spooler", start_mode="disabled")),
+    ),
+    command="apply",
+)
+DRIFT = runs.run(
+    runs.host(
+        "db1.example",
+        Item(runs.FIREBIRD, last_applied="2026-11-20T03:04:05Z"),
+        Item(runs.EXTRA),
+        Item(runs.in_sync("Spooler")),
+        warnings=("its certificate is not checked: ansible_winrm_server_cert_validation is ignore",),
+    ),
+    command="drift",
+)
+MOVED = "stale: service Spooler start_mode: plan saw manual, now disabled"
+STALE = runs.run(replace(runs.PLANNED, error=MOVED, error_status="failed"))
+WORDS = runs.run(runs.host("db1.example", Item(runs.FIREBIRD, words=("-old line", "+new line"))))
+TEXTS: list[tuple[str, Run, dict[str, bool]]] = [
+    ("plan.txt", runs.FLEET, {}),
+    ("plan_verbose_with_commands.txt", runs.FLEET, {"verbose": True, "commands": True}),
+    ("one_host.txt", runs.run(runs.PLANNED), {}),
+    ("nothing_to_do.txt", runs.run(runs.IN_SYNC), {}),
+    ("apply.txt", APPLIED, {}),
+    ("stale.txt", STALE, {}),
+    ("drift.txt", DRIFT, {}),
+    ("diff.txt", WORDS, {"diff": True}),
+    ("unproven.txt", runs.run(runs.host("db1.example", Item(runs.UNPROVEN))), {}),
+]
+
+
+@pytest.mark.parametrize(("name", "run", "options"), TEXTS, ids=[name for name, *_ in TEXTS])
+def test_the_exact_text(golden: Golden, name: str, run: Run, options: dict[str, bool]) -> None:
+    golden(name, plain(run_text(run, **options)))
+
+
+@pytest.mark.parametrize(("name", "run", "options"), TEXTS, ids=[name for name, *_ in TEXTS])
+def test_a_pipe_gets_the_plain_text_and_a_terminal_the_same_in_colour(name: str, run: Run, options: dict[str, bool]) -> None:
+    lines = run_text(run, **options)
+    assert printed(lines, terminal=False) == plain(lines)
+    coloured = printed(lines, terminal=True)
+    assert "\x1b[" in coloured
+    assert without_colour(coloured) == plain(lines)
+
+
+def printed(lines: list, terminal: bool) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=40, color_system="standard" if terminal else None)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+    return console.file.getvalue()
+
+
+def without_colour(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_no_secret_is_ever_shown() -> None:
+    for options in ({}, {"verbose": True, "commands": True, "diff": True}):
+        assert runs.PASSWORD not in plain(run_text(runs.FLEET, **options))
+
+
+def test_details_are_said_only_when_asked_for() -> None:
+    short = plain(run_text(runs.FLEET))
+    assert "sc.exe" not in short
+    assert "Spooler" not in short
+    assert "+new line" not in plain(run_text(WORDS))
+
+
+@pytest.mark.parametrize(
+    ("kind", "build", "name"),
+    [
+        ("ServerNT", 14393, "Windows Server 2016"),
+        ("ServerNT", 17763, "Windows Server 2019"),
+        ("LanmanNT", 20348, "Windows Server 2022"),
+        ("ServerNT", 26100, "Windows Server 2025"),
+        ("ServerNT", 25398, "Windows Server"),
+        ("WinNT", 19045, "Windows 10"),
+        ("WinNT", 21999, "Windows 10"),
+        ("WinNT", 22000, "Windows 11"),
+        ("WinNT", 26100, "Windows 11"),
+    ],
+)
+def test_windows_by_type_and_build(kind: str, build: int, name: str) -> None:
+    assert product(replace(runs.SERVER, product=kind, build=build)) == name
+
+
+@settings(max_examples=100)
+@given(st.text())
+def test_what_a_host_says_can_not_drive_the_terminal(said: str) -> None:
+    text, usual = _said(said), _said("x" if said else "")
+    assert not [char for char in text.replace("\n", "") if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0]
+    assert text.count("\n") == usual.count("\n")
+
+
+def _said(text: str) -> str:
+    item = Item(replace(runs.UNREAD, reason=text), commands=(text,))
+    return plain(run_text(runs.run(runs.host("h", item, error=text)), commands=True))
+
+
+def test_an_escape_sequence_is_written_out() -> None:
+    assert show("a\x1b[2Jb\r\n") == r"a\u001b[2Jb\r\n"
+    assert printable("\u202eabc") == r"\u202eabc"
+
+
+def test_the_lines_of_one_change() -> None:
+    assert list(change_lines(runs.service("Spooler", start_mode=("manual", "disabled")), ["sc.exe config Spooler"])) == [
+        "  ~ service            Spooler                                        op_services",
+        "      start_mode       manual → disabled",
+        "      sc.exe config Spooler",
+    ]
