@@ -1,7 +1,7 @@
 """pyinfra operations, one a resource kind: `from opdeploy.windows import operations as windows`.
 
     windows.service("Spooler", start_mode="disabled", name="No printing here")
-    windows.registry_value(r"SOFTWARE\\OP", "Port", type="dword", data=3050)
+    windows.registry_value("local_machine", r"SOFTWARE\\OP", "Port", type="dword", data=3050)
 
 What names a resource comes first, by position: pyinfra takes `name=` for the operation's. The rest are the kind's properties,
 `absent=True` among them. State is read over the connector in one request a resource, or in two for a whole script that
@@ -20,7 +20,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationValueError
 
 from opdeploy.model import Change
-from opdeploy.planning import Desired, Managed, World, plan_one, reads_after, reads_of
+from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, parts
 from opdeploy.windows.carrier import AgentCommand, Refusal
@@ -32,6 +32,13 @@ PASSES = 2  # a resource may need what its own first write made
 def expect(*resources: Resource) -> None:
     """Reads all of them in two rounds now, so that their operations need not ask one by one."""
     host.connector.station.observe(Desired(tuple(map(Managed, resources))))
+
+
+def whole(desired: Desired) -> None:
+    """Everything that a host should be, one operation a resource, in the order in which one stands on the other."""
+    for change in plan(desired, host.connector.station.observe(desired)):
+        resource = change.resource
+        ensure(resource, name=f"{resource.KIND} {resource.key}")
 
 
 def made(kind: type[Resource], key: tuple[Any, ...], properties: dict[str, Any]) -> Resource:
@@ -87,6 +94,13 @@ def _operation(kind: type[Resource]) -> Callable[..., Any]:
     return operation()(close)
 
 
+@operation()
+def ensure(resource: Resource) -> Iterator[StringCommand]:
+    """Any resource, ready made."""
+    station = host.connector.station
+    yield from converge(Managed(resource), station.world(resource), station)
+
+
 _made = {kind: _operation(model) for kind, model in KINDS.items()}
 globals().update(_made)
-__all__ = ["expect", *_made]
+__all__ = ["ensure", "expect", "whole", *_made]
