@@ -13,11 +13,14 @@ $verbs['cmdlet.read'] = {
     return , (Invoke-Listed $reading $name $parameters $select)
 }
 
-# The CIM classes that may be read: what a group policy has set, for rights and groups.
+# The CIM classes that may be read: what a group policy has set, for rights and groups; whether a local password ever expires.
 $classes = @{
+    'root/cimv2 Win32_UserAccount'               = @('SID', 'PasswordExpires')
     'root/rsop/computer RSOP_UserPrivilegeRight' = @('UserRight', 'AccountList', 'precedence')
     'root/rsop/computer RSOP_RestrictedGroup'    = @('GroupName', 'Members', 'precedence')
 }
+# Asked without this, a member of a domain would list the domain's users.
+$only = @{ 'root/cimv2 Win32_UserAccount' = 'LocalAccount=TRUE' }
 $verbs['cim.read'] = {
     [CmdletBinding()] param([string]$namespace, [string]$class, [string[]]$select)
     $listed = $classes["$namespace $class"]
@@ -25,7 +28,9 @@ $verbs['cim.read'] = {
     foreach ($property in $select) {
         if ($listed -notcontains $property) { Stop-Call 'NotListed' "'$class.$property' is not listed" }
     }
-    return , (Select-Plain @(Get-CimInstance -Namespace $namespace -ClassName $class) $select)
+    $query = @{ Namespace = $namespace; ClassName = $class }
+    if ($only.ContainsKey("$namespace $class")) { $query['Filter'] = $only["$namespace $class"] }
+    return , (Select-Plain @(Get-CimInstance @query) $select)
 }
 
 # What everything else hangs on: which Windows, which role, in which language mode, with which token. The user must be known;
