@@ -40,25 +40,10 @@ from opdeploy.resources.base import (
     principals,
     properties,
 )
+from opdeploy.resources.desired import Desired as Desired
+from opdeploy.resources.desired import Managed as Managed
 
 Observation = dict[str, Answer]  # a read's key -> what came back
-
-
-@dataclass(frozen=True)
-class Managed:
-    """A desired resource and the roles that asked for it; `why` for one that no role named (an unmanaged extra)."""
-
-    resource: Resource
-    roles: tuple[str, ...] = ()
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Desired:
-    """All that a host should be: resources in order, and the scopes that its roles own whole."""
-
-    resources: tuple[Managed, ...] = ()
-    scopes: tuple[tuple[Scope, tuple[str, ...]], ...] = ()
 
 
 @dataclass
