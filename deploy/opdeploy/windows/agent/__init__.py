@@ -36,6 +36,18 @@ def command_line(raw: bool = False) -> str:
     return " ".join((EXECUTABLE_FOR_CMD, *arguments(raw)))
 
 
+# Beside the agent: somebody's own text, over stdin as the raw loader reads it.
+_READER = (
+    "$ProgressPreference = 'SilentlyContinue'; "
+    "$lines = New-Object System.IO.StreamReader ([Console]::OpenStandardInput()); . ([ScriptBlock]::Create($lines.ReadToEnd()))"
+)
+
+
+def reader_arguments() -> tuple[str, ...]:
+    """powershell.exe's arguments for running a text that comes over stdin, to its end."""
+    return ("-NoProfile", "-NonInteractive", "-Command", f'"{_READER}"')
+
+
 def source(write: bool) -> str:
     """The loop and the read half, with `write` the write half too. ASCII; no line of it is a single dot."""
     names = ("loop", "read", "write") if write else ("loop", "read")
