@@ -46,13 +46,14 @@ Keys = tuple[str | int, ...]
 _QUOTED = re.compile(r"'([^']*)'")
 
 
-def validated(model: type[M], node: Node, path: str) -> M:
+def validated(model: type[M], node: Node, path: str, context: Mapping[str, Any] | None = None) -> M:
     """The settings as an instance of their model; nothing at all (``NAME:``) is no settings.
 
-    ``path`` is that of the node's key. Raises InventoryError with every problem.
+    ``path`` is that of the node's key, ``context`` what the model's validators are given besides. Raises InventoryError
+    with every problem.
     """
     try:
-        return model.model_validate({} if node.value is None else node.value)
+        return model.model_validate({} if node.value is None else node.value, context=context)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
     raise InventoryError(_problems(model, node, path, errors))

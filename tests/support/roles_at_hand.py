@@ -1,0 +1,60 @@
+"""Small inventories and roles written on the spot, for the tests of what roles come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import dedent
+
+import yaml
+
+from opdeploy import roles
+from opdeploy.inventory import read
+from opdeploy.rendering import show
+from opdeploy.resources.base import OPTION, Resource, parts, properties
+from opdeploy.resources.desired import Desired
+
+ENVIRONMENT = {"OP_ONE": "Correct-Horse-1", "OP_TWO": "Correct-Horse-2"}
+HEAD = """
+from typing import Annotated
+from opdeploy.resources.service import Service
+from opdeploy.roles import RoleSettings, Required, keyed
+"""
+
+
+def inventory(folder: Path, hosts: Mapping[str, Mapping[str, object]]) -> Path:
+    """An inventory with these variables for each host."""
+    folder.mkdir(parents=True, exist_ok=True)
+    reached = {"ansible_user": "installer", "ansible_password": {"from_env": "OP_ONE"}}
+    written = {"all": {"vars": reached, "children": {"servers": {"hosts": {name: dict(v) for name, v in hosts.items()}}}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
+    return folder
+
+
+def role(folder: Path, name: str, text: str, head: str = HEAD) -> Path:
+    """A role in a folder of roles. Its text is that of role.py; returns the folder of roles."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "role.py").write_text(head + dedent(text))
+    return folder
+
+
+def compiled(directory: Path, found: roles.Roles, only: Sequence[str] = ()) -> dict[str, Desired]:
+    """What each host of an inventory should be, by name."""
+    read_one = read(directory, ENVIRONMENT)
+    return {host.name: desired for host, desired in roles.compile(read_one, read_one.hosts, found, only)}
+
+
+def told(desired: Desired) -> str:
+    """A golden list: a line for each resource (kind, key, roles), below it a line for each property; then the scopes."""
+    lines = []
+    for managed in desired.resources:
+        resource = managed.resource
+        lines.append(f"{resource.KIND} {resource.key}  [{', '.join(managed.roles)}]")
+        lines += [f"    {name} {show(getattr(resource, name))}" for name in _said(resource)]
+    lines += [f"scope {scope.kind.KIND} {scope.kind.SCOPE} {scope.of}  [{', '.join(roles)}]" for scope, roles in desired.scopes]
+    return "\n".join(lines) + "\n"
+
+
+def _said(resource: Resource) -> list[str]:
+    options = [name for name in parts(type(resource), OPTION) if getattr(resource, name)]
+    return options + [name for name in properties(type(resource)) if getattr(resource, name) is not None]
