@@ -1,0 +1,83 @@
+"""The raw state of one machine: all that a dump holds, and nothing that could be computed from it.
+
+Plain dictionaries and lists, so that `dump` is canonical JSON: two states are the same when their dumps are, byte for
+byte. `registry`, `files`, `accounts` and the others are the only ones that know their part's shape; each says it in its
+docstring. The machine's clock is part of the state and moves only when something is written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Facts:
+    """What the machine says of itself; `language` is PowerShell's mode."""
+
+    name: str
+    product: str = "ServerNT"
+    build: int = 20348
+    ubr: int = 2402
+    edition: str = "ServerStandard"
+    installation: str = "Server"
+    powershell: str = "5.1.20348.2400"
+    language: str = "FullLanguage"
+    culture: str = "en-US"
+    domain: str = ""
+    domain_sid: str = ""
+    machine_sid: str = "S-1-5-21-1004336348-1177238915-682003330"
+
+
+@dataclass
+class State:
+    facts: Facts
+    time: str = "2024-05-06T06:00:00.0000000Z"
+    registry: Json = field(default_factory=dict)
+    files: Json = field(default_factory=dict)
+    users: Json = field(default_factory=dict)
+    groups: Json = field(default_factory=dict)
+    foreign: Json = field(default_factory=dict)
+    """Accounts of the domain that this machine can resolve: SID -> 'DOMAIN\\name'."""
+    rights: Json = field(default_factory=dict)
+    rsop: Json = field(default_factory=dict)
+    """Class -> rows, as WMI's root/rsop/computer has them."""
+    running: list[str] = field(default_factory=list)
+    """Services that run: their keys' names in lower case, sorted. Configuration is in the registry."""
+    tasks: Json = field(default_factory=dict)
+    """Full path in lower case -> {path, xml}."""
+    password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})
+
+    def tick(self) -> str:
+        """A second goes by: called once for each write, so that what is written later has a later time."""
+        self.time = iso(instant(self.time) + timedelta(seconds=1))
+        return self.time
+
+
+def instant(text: str) -> datetime:
+    """An ISO time of any fraction, read as UTC where it says nothing."""
+    head, _, fraction = text.removesuffix("Z").partition(".")
+    when = datetime.fromisoformat(head)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return when + timedelta(microseconds=int((fraction + "000000")[:6]) if fraction.isdigit() else 0)
+
+
+def iso(when: datetime) -> str:
+    """As .NET's round-trip format has it: seven decimals and Z."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+
+
+def dump(state: State) -> str:
+    """Canonical JSON; `load` gives the same state back."""
+    return json.dumps(asdict(state), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def load(text: str) -> State:
+    """Raises ValueError or TypeError where the text is no dump."""
+    values = json.loads(text)
+    return State(facts=Facts(**values.pop("facts")), **values)
