@@ -13,11 +13,12 @@ $verbs['cmdlet.read'] = {
     return , (Invoke-Listed $reading $name $parameters $select)
 }
 
-# The CIM classes that may be read: what a group policy has set, for rights and groups; whether a local password ever expires.
+# The CIM classes that may be read: what a group policy has set, for rights, groups and the registry; whether a local password ever expires.
 $classes = @{
     'root/cimv2 Win32_UserAccount'               = @('SID', 'PasswordExpires')
     'root/rsop/computer RSOP_UserPrivilegeRight' = @('UserRight', 'AccountList', 'precedence')
     'root/rsop/computer RSOP_RestrictedGroup'    = @('GroupName', 'Members', 'precedence')
+    'root/rsop/computer RSOP_RegistryPolicySetting' = @('registryKey', 'valueName', 'deleted', 'precedence')
 }
 # Asked without this, a member of a domain would list the domain's users.
 $only = @{ 'root/cimv2 Win32_UserAccount' = 'LocalAccount=TRUE' }
@@ -71,12 +72,15 @@ $verbs['host.read'] = {
     }
 }
 
-# A key's values, raw, with their types, and its subkeys down to a depth ($null for one that we may not open).
+# A key's values, raw, with their types, and its subkeys down to a depth ($null for one that we may not open). Numbers are unsigned.
 function Read-Key($key, [string[]]$values, [int]$depth) {
     $found = @{}
     foreach ($name in $key.GetValueNames()) {
         if ($null -ne $values -and $values -notcontains $name) { continue }
-        $found[$name] = @([string]$key.GetValueKind($name), $key.GetValue($name, $null, 'DoNotExpandEnvironmentNames'))
+        $data = $key.GetValue($name, $null, 'DoNotExpandEnvironmentNames')
+        if ($data -is [int]) { $data = [BitConverter]::ToUInt32([BitConverter]::GetBytes($data), 0) }
+        if ($data -is [long]) { $data = [BitConverter]::ToUInt64([BitConverter]::GetBytes($data), 0) }
+        $found[$name] = @([string]$key.GetValueKind($name), $data)
     }
     $answer = @{ values = $found }
     if ($depth -gt 0) {
