@@ -131,9 +131,8 @@ def _tasks(jobs: Sequence[Job], store: Store, options: Options) -> Iterator[tupl
 
 
 def _task(job: Job, store: Store, options: Options) -> Task:
-    records: Records = store.records(job.host.name)
     target = targets.of_connection(job.host.connection)
-    return Task(job, Station(target, records, desired=job.desired, options=options.asked))
+    return Task(job, Station(target, Records(store, job.host.name), desired=job.desired, options=options.asked))
 
 
 def _quieten() -> None:

@@ -17,6 +17,7 @@ from opdeploy.planning import Observation, World, machine
 from opdeploy.planning import plan as planned
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
+from opdeploy.windows.station import Records
 
 NOT_YET = "<known after apply>"
 
@@ -45,7 +46,7 @@ def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progre
 
 def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResult:
     """The same plan from answers on disk. What they do not hold is unknown, for that reason."""
-    records = store.records(job.host.name)
+    records = Records(store, job.host.name)
     for managed in job.desired.resources:
         observation |= {read.key: records.answer(read) for read in managed.resource.reads().values() if _local(read)}
     try:

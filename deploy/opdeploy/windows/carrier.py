@@ -24,12 +24,12 @@ from opdeploy.model import OpdeployError, Secret
 from opdeploy.store import Store
 from opdeploy.windows import files, targets
 from opdeploy.windows.session import Target
-from opdeploy.windows.station import Station
+from opdeploy.windows.station import Records, Station
 
 POSIX_ONLY = (
     "_sudo", "_sudo_user", "_use_sudo_login", "_sudo_password", "_preserve_sudo_env", "_su_user", "_use_su_login",
     "_preserve_su_env", "_su_shell", "_doas", "_doas_user", "_use_doas_login", "_preserve_doas_env", "_get_pty",
-    "_stdin", "_success_exit_codes", "_temp_dir",
+    "_stdin", "_temp_dir",
 )  # fmt: skip
 POWERSHELL = ("sh", "ps", "powershell", None)
 
@@ -62,7 +62,7 @@ def connected(name: str, data: Mapping[str, Any]) -> Station:
         raise ConnectError(f"two connectors are named winrm, ours and {others[0]}: uninstall one")
     try:
         short = data["winrm_hostname"] or name.removeprefix("@winrm/")
-        station: Station = data["opdeploy_station"] or Station(target(short, data), Store.open().records(short))
+        station: Station = data["opdeploy_station"] or Station(target(short, data), Records(Store.open(), short))
         station.log_in()
         return station
     except OpdeployError as error:
@@ -109,6 +109,8 @@ def refuse_posix(arguments: Mapping[str, Any]) -> None:
     for name in POSIX_ONLY:
         if arguments.get(name):
             raise OpdeployError(f"{name} can't hold on Windows", "leave it out: everything runs as the session's user")
+    if arguments.get("_success_exit_codes") not in (None, [0]):
+        raise OpdeployError("_success_exit_codes can't hold on Windows", "leave it out: 0 is success")
     shell = arguments.get("_shell_executable")
     if shell not in (*POWERSHELL, "cmd"):
         raise OpdeployError(f"_shell_executable {shell!r} can't hold on Windows", "ps and cmd can")

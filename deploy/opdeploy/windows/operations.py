@@ -67,6 +67,8 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
             return
         answers = world.answers(change.resource)
         yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world))
+        if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
+            yield AgentCommand(reads=further)
         station.remember(change.resource)
     left = plan_one(managed, world)
     if left.verdict != "in_sync":

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from opdeploy import guard, planning
 from opdeploy.calls import Answer, Call, Failure, Read, Write, host_read
@@ -17,6 +16,7 @@ from opdeploy.model import HostError, HostFailed, Machine, Secret
 from opdeploy.planning import Desired, Observation, World
 from opdeploy.resources.base import Answers, Resource
 from opdeploy.results import Cost
+from opdeploy.store import Store
 from opdeploy.windows import session as winrm_session
 from opdeploy.windows.session import Counters, Session, Target
 
@@ -26,12 +26,18 @@ SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}
 FIRST_CLIENT = 10240  # Windows 10
 
 
-class Records(Protocol):
-    """What the controller knows of a host and the host can't say: the run store."""
+@dataclass(frozen=True)
+class Records:
+    """What the run store knows of one host and the host can't say itself."""
 
-    def answer(self, read: Read) -> Answer: ...
+    store: Store
+    host: str
 
-    def remember(self, user: str, password: Secret, set_at: str) -> None: ...
+    def answer(self, read: Read) -> Answer:
+        return self.store.answer(read, self.host)
+
+    def remember(self, user: str, password: Secret, set_at: str) -> None:
+        self.store.set_password(self.host, user, password, set_at)
 
 
 @dataclass
@@ -48,6 +54,10 @@ class Station:
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
     _writing: bool = False
+
+    def __copy__(self) -> Station:
+        """pyinfra copies what it keeps as host data; there is one session, so there is one station."""
+        return self
 
     def log_in(self) -> None:
         self.observe(self.desired, self.options)
