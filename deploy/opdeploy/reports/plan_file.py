@@ -20,6 +20,7 @@ from opdeploy.model import Action, Change, UsageError, Verdict
 from opdeploy.rendering import plain, secrets, show
 from opdeploy.reports.json import change, joined, windows
 from opdeploy.results import HostResult, Item, Run, Status, summary
+from opdeploy.store import keys
 
 SCHEMA = "opdeploy.plan/1"
 AGAIN = "make the plan again: opdeploy plan --out FILE"
@@ -91,7 +92,7 @@ def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> dict[str, 
         "inventory": run.inventory,
         "roles": list(roles),
         "sources": run.sources,
-        "key": key_id(key),
+        "key": keys.name(key),
         "summary": summary([item.change for host in run.hosts for item in host.items]),
         "hosts": [_host(host, key) for host in run.hosts],
     }
@@ -113,11 +114,6 @@ def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
     """Every secret that a host's desired state holds: where it comes from, and its keyed fingerprint."""
     found = [secret for item in host.items for secret in secrets(item.change.resource)]
     return dict(sorted((secret.source, secret.fingerprint(key)) for secret in found))
-
-
-def key_id(key: bytes) -> str:
-    """Names a key without giving it away, so that two stores can be told apart."""
-    return hmac.new(key, b"opdeploy: which key this is", hashlib.sha256).hexdigest()[:16]
 
 
 def digest(document: Mapping[str, Any]) -> str:
@@ -187,7 +183,7 @@ def check_sources(document: PlanDocument, sources: str, key: bytes) -> None:
     """Raises UsageError where this plan is of another inventory, other roles, another tool or another store."""
     if document.sources != sources:
         raise UsageError("the inventory, the roles or the tool changed since this plan was made", AGAIN)
-    if document.key != key_id(key) and any(host.secrets for host in document.hosts):
+    if document.key != keys.name(key) and any(host.secrets for host in document.hosts):
         hint = "apply it on the machine and with the --store that it was made with, or " + AGAIN
         raise UsageError("this plan was made with another run store's key, so its secrets can't be compared", hint)
 

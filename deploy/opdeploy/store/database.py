@@ -1,0 +1,110 @@
+"""The run store's SQLite file: opened safely, brought to the present schema, and never replaced.
+
+Write-ahead logging, so that a reader never waits; every write is one short transaction that waits for others'. The file is
+ours alone (mode 0600). A file that is broken, foreign or newer is left as it is and told.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opdeploy.model import OpdeployError, UsageError
+
+APPLICATION = 0x6F706470  # 'opdp', in the file's header: what tells our file from another program's
+PATIENCE = 30  # seconds to wait for another process's transaction
+
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        run_id TEXT PRIMARY KEY, command TEXT NOT NULL, created_at TEXT NOT NULL, by_whom TEXT NOT NULL, tool TEXT NOT NULL,
+        inventory TEXT NOT NULL, sources TEXT NOT NULL, finished_at TEXT, code INTEGER
+    ) STRICT;
+    CREATE TABLE desired (digest TEXT PRIMARY KEY, resources TEXT NOT NULL) STRICT;
+    CREATE TABLE hosts (
+        run_id TEXT NOT NULL REFERENCES runs, host TEXT NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL,
+        windows TEXT NOT NULL, desired TEXT NOT NULL REFERENCES desired, PRIMARY KEY (run_id, host)
+    ) STRICT;
+    CREATE TABLE changes (
+        run_id TEXT NOT NULL REFERENCES runs, host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL,
+        key TEXT NOT NULL, verdict TEXT NOT NULL, action TEXT NOT NULL, properties TEXT NOT NULL, reason TEXT NOT NULL,
+        begun_at TEXT, ended_at TEXT, outcome TEXT, error TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run_id, host, kind, identity)
+    ) STRICT;
+    CREATE INDEX applied ON changes (host, kind, identity, ended_at) WHERE outcome = 'applied';
+    CREATE TABLE passwords (
+        host TEXT NOT NULL, user TEXT NOT NULL, fingerprint TEXT NOT NULL, set_at TEXT NOT NULL, PRIMARY KEY (host, user)
+    ) STRICT;
+    """,
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Opens the file, makes it if there is none. Raises UsageError for one that is not ours to write."""
+    with told(path, UsageError), _alone(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = _number(connection, "user_version")
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and _number(connection, "application_id") != APPLICATION:
+        raise UsageError(f"{path}: another program's database, not opdeploy's", "name another folder with --store")
+    if version > len(MIGRATIONS):
+        raise UsageError(f"{path}: written by a newer opdeploy (schema {version}, here {len(MIGRATIONS)})", "update opdeploy")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing; on disk when it returns."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: SQLite does not wait when two turn the same new file to write-ahead logging."""
+    with os.fdopen(os.open(path.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o600), "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def told(path: Path, kind: type[OpdeployError] = OpdeployError) -> Iterator[None]:
+    """SQLite's errors as ours. The file itself is never touched to mend it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise kind(f"{path}: the run store can't be used: {error}", "is the disk full, or another opdeploy stuck?") from error
+    except sqlite3.DatabaseError as error:
+        hint = "it was left as it is: restore it from a backup, or move it away and start a new history"
+        raise kind(f"{path}: the run store is broken: {error}", hint) from error
+    except OSError as error:
+        raise kind(f"{error.filename or path}: {error.strerror}", "name a folder of your own with --store") from error

@@ -1,0 +1,204 @@
+"""Run records: who ran what from where, what each host should be, and each change before and after it was made.
+
+A change is committed before its first write is sent and again when it ended, so a process killed at any moment leaves what
+it did: a row that was begun and never ended is one nobody knows the outcome of. Nothing here decides or compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from opdeploy import __version__
+from opdeploy.calls import Answer, Failure, Read
+from opdeploy.model import Change, OpdeployError, Secret, UsageError
+from opdeploy.rendering import plain
+from opdeploy.resources.base import OPTION, parts, properties
+from opdeploy.results import HostResult, Item, Run
+from opdeploy.store import database, keys
+
+NAME = "runs.sqlite3"
+LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
+RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
+ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('applied', 'failed') AND ended_at IS NULL"
+
+
+def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$XDG_STATE_HOME/opdeploy``, else ``~/.local/state/opdeploy``. A relative XDG_STATE_HOME does not count (XDG 0.8)."""
+    state = Path(environment.get("XDG_STATE_HOME", ""))
+    return (state if state.is_absolute() else Path.home() / ".local/state") / "opdeploy"
+
+
+@dataclass
+class Store:
+    """One folder with the database and the key. Several processes and threads may write at once."""
+
+    folder: Path
+    _connection: sqlite3.Connection
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> Store:
+        """Opens a store, makes it if there is none. Raises UsageError for one that can't be used; it is left as it is."""
+        folder = folder or default_folder()
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: {error.strerror}", "name a folder of your own with --store") from error
+        return cls(folder, database.connect(folder / NAME))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @cached_property
+    def _key(self) -> bytes:
+        try:
+            return keys.load(self.folder)
+        except OSError as error:
+            raise UsageError(f"{error.filename}: {error.strerror}", "name a folder of your own with --store") from error
+
+    def key(self) -> bytes:
+        """What fingerprints are made with. Raises UsageError for a broken key, or one that others may read."""
+        return self._key
+
+    # ------------------------------------------------------------ runs
+
+    def begin(self, run: Run) -> Recorder:
+        """A run that is about to happen; its hosts are written by `Recorder.finish`."""
+        row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, None, None)
+        with self._writing() as db:
+            db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return Recorder(self, run.run_id)
+
+    def record(self, run: Run) -> None:
+        """A run that is over and made no change: a plan, a drift check."""
+        self.begin(run).finish(run)
+
+    def last_applied(self, host: str, kind: str, key: str) -> str:
+        """When we last changed this resource there, ISO 8601 UTC; '' if never."""
+        row = self._one(LAST_APPLIED, _id(host), kind, key.lower())
+        return (row and row[0]) or ""
+
+    # ------------------------------------------------------------ passwords
+
+    def password(self, host: str, user: str) -> tuple[str, str] | None:
+        """The fingerprint of the password that we last set, and when the host says that it was set."""
+        row = self._one(RECORDED, _id(host), _account(user))
+        return (row[0], row[1]) if row else None
+
+    def set_password(self, host: str, user: str, password: Secret, set_at: str) -> None:
+        """Notes what an apply has set; `set_at` as the host tells it."""
+        row = (_id(host), _account(user), password.fingerprint(self.key()), set_at)
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO passwords VALUES (?, ?, ?, ?)", row)
+
+    def answer(self, read: Read, host: str) -> Answer:
+        """Answers what only the controller knows: `calls.password_record`."""
+        if read.verb != "record.password":
+            return Failure(f"the run store has no answer to {read.verb}", id="opdeploy.NoVerb")
+        record = self.password(host, read.args["user"])
+        if record is None:
+            return None
+        return {"same": record[0] == read.args["password"].fingerprint(self.key()), "set_at": record[1]}
+
+    # ------------------------------------------------------------ SQLite
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, database.told(self.folder / NAME), database.transaction(self._connection) as db:
+            yield db
+
+    def _one(self, query: str, *values: str) -> Any:
+        with self._lock, database.told(self.folder / NAME):
+            return self._connection.execute(query, values).fetchone()
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """One run's journal."""
+
+    store: Store
+    run_id: str
+
+    def before(self, host: str, item: Item) -> None:
+        """Commits that this change is about to be made."""
+        with self.store._writing() as db:
+            _write(db, self._change(host, item.change) | {"begun_at": _now()})
+
+    def after(self, host: str, item: Item) -> None:
+        """Commits what came of it."""
+        ended = {"outcome": item.outcome, "error": item.error, "ended_at": _now()}
+        with self.store._writing() as db:
+            _write(db, self._change(host, item.change) | ended)
+
+    def finish(self, run: Run) -> None:
+        """Commits the run's end, its hosts and every change that was not journalled (what an apply did not get to)."""
+        if run.run_id != self.run_id:
+            raise OpdeployError(f"run {run.run_id} is not the one that was begun, {self.run_id}")
+        with self.store._writing() as db:
+            for host in run.hosts:
+                self._finish_host(db, host)
+            db.execute(ENDED, (_now(), self.run_id))
+            db.execute("UPDATE runs SET finished_at = ?, code = ? WHERE run_id = ?", (_now(), int(run.code), self.run_id))
+
+    def _finish_host(self, db: sqlite3.Connection, host: HostResult) -> None:
+        desired = json.dumps({item.id: _desired(item.change) for item in host.items}, sort_keys=True)
+        digest = hashlib.sha256(desired.encode()).hexdigest()
+        machine = {"product": host.machine.product, "build": host.machine.build} if host.machine else None
+        db.execute("INSERT OR IGNORE INTO desired VALUES (?, ?)", (digest, desired))
+        row = (self.run_id, _id(host.name), host.status, host.error, json.dumps(machine), digest)
+        db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", row)
+        for item in host.items:
+            if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
+                _write(db, self._change(host.name, item.change) | {"outcome": item.outcome, "error": item.error})
+
+    def _change(self, host: str, change: Change[Any]) -> dict[str, Any]:
+        properties = {name: [plain(item.before), plain(item.after)] for name, item in change.properties.items()}
+        return {
+            "run_id": self.run_id,
+            "host": _id(host),
+            "kind": change.resource.KIND,
+            "identity": change.resource.key.lower(),
+            "key": change.resource.key,
+            "verdict": change.verdict,
+            "action": change.action,
+            "properties": json.dumps(properties),
+            "reason": str(change.reason),
+        }
+
+
+def _write(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+    """Adds a change, or what is new of one: times that are there stay."""
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    new = ", ".join(f"{name} = excluded.{name}" for name in row)
+    query = f"INSERT INTO changes ({names}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {new}"  # noqa: S608 - names are ours
+    db.execute(query, tuple(row.values()))
+
+
+def _desired(change: Change[Any]) -> dict[str, Any]:
+    """The state that a resource should have: what the inventory manages of it, secrets hidden."""
+    kind, resource = type(change.resource), change.resource
+    managed = {name: plain(value) for name in properties(kind) if (value := getattr(resource, name)) is not None}
+    return managed | {name: True for name in parts(kind, OPTION) if getattr(resource, name) is True}
+
+
+def _id(host: str) -> str:
+    return host.lower()
+
+
+def _account(user: str) -> str:
+    return user.lower().removeprefix(".\\")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,131 @@
+"""What in a host's answers can carry a token, and how a snapshot does without it. Pure.
+
+Command lines, a task's arguments, a service's environment, an uninstall string may hold a password or a licence. In a
+snapshot each stands as a digest under the store's key. To plan from it, each digest is held against every text of the
+desired state: where they are equal the desired text takes its place, so the one diff finds no difference; where none is,
+`ANOTHER` does, and the diff finds one. Where there is nothing to hold against (another store's key, an answer that came
+without one), `LEFT_OUT` stands there, and `honest` turns what differs by it into *unknown*.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+from xml.sax.saxutils import escape, unescape
+
+from opdeploy.calls import NOT_IN_SNAPSHOT, Failure
+from opdeploy.model import Change
+from opdeploy.rendering import parts
+from opdeploy.store import keys
+
+LEFT_OUT = "(left out of the snapshot)"
+ANOTHER = "(kept as a digest, not the desired one)"
+DIGEST = "digest:"
+
+Hide = Callable[[str, bool], str]  # a text, and whether its case counts -> what stands in its place
+
+# Registry values by name, and keys of which every value is a command line. Windows ignores the case of a command line's
+# path, and so does the comparison of services: only there a digest does too.
+VALUES = {
+    "imagepath", "failurecommand", "environment", "uninstallstring", "quietuninstallstring", "modifypath", "installsource",
+    "appparameters", "appenvironment", "appenvironmentextra", "defaultpassword",
+}  # fmt: skip
+IGNORING_CASE = {"imagepath"}
+KEYS = re.compile(r"\\(Run|RunOnce|RunServices)\Z", re.IGNORECASE)
+IN_TASKS = re.compile(r"(<(Arguments|Data)(?:\s[^>]*)?>)(.*?)(</\2>)", re.DOTALL)
+NEVER_KEPT = ("record.", "logon.", "file.read")  # verbs: the store's own answers, a proof of a password, whole files
+
+
+def kept(read_key: str) -> bool:
+    """Whether a read belongs into a snapshot at all."""
+    return not json.loads(read_key)[0].startswith(NEVER_KEPT)
+
+
+# ---------------------------------------------------------------- both ways
+
+
+def redacted(read_key: str, answer: Any, key: bytes) -> Any:
+    """An answer with a digest in the place of whatever can carry a token."""
+
+    def hide(text: str, case_counts: bool) -> str:
+        return DIGEST + keys.digest(key, text if case_counts else text.lower())
+
+    return _replaced(read_key, answer, hide)
+
+
+def restored(read_key: str, answer: Any, key: bytes, desired: Iterable[str]) -> Any:
+    """An answer of `redacted`, with those of the `desired` texts in their places that digest to the same."""
+    known = {DIGEST + keys.digest(key, text): text for text in desired}
+    folded = {DIGEST + keys.digest(key, text.lower()): text for text in desired}
+    return _replaced(read_key, answer, lambda digest, case_counts: (known if case_counts else folded).get(digest, ANOTHER))
+
+
+def left_out(read_key: str, answer: Any) -> Any:
+    """An answer with nothing in those places."""
+    return _replaced(read_key, answer, lambda text, case_counts: LEFT_OUT)
+
+
+def _replaced(read_key: str, answer: Any, hide: Hide) -> Any:
+    """One that is not in the agent's form is not let through, since nobody knows what is in it."""
+    try:
+        return _mapped(read_key, answer, hide)
+    except (ValueError, TypeError, AttributeError):
+        return Failure("the answer to this read is not in the agent's form", id=NOT_IN_SNAPSHOT)
+
+
+def _mapped(read_key: str, answer: Any, hide: Hide) -> Any:
+    verb, args = json.loads(read_key)
+    if verb == "registry.read" and isinstance(answer, dict):
+        return _registry_key(answer, hide, bool(KEYS.search(args.get("path", ""))))
+    if verb == "cmdlet.read" and args.get("name") == "Export-ScheduledTask" and isinstance(answer, list):
+        return [_task(row, hide) if isinstance(row, str) else row for row in answer]
+    return answer
+
+
+def _registry_key(found: dict[str, Any], hide: Hide, all_of_it: bool) -> dict[str, Any]:
+    values = {
+        name: [kind, _data(data, hide, name.lower() not in IGNORING_CASE)]
+        if all_of_it or name.lower() in VALUES
+        else [kind, data]
+        for name, (kind, data) in found.get("values", {}).items()
+    }
+    subkeys = {name: _registry_key(key, hide, False) if key else key for name, key in (found.get("subkeys") or {}).items()}
+    return {**found, "values": values, **({"subkeys": subkeys} if "subkeys" in found else {})}
+
+
+def _data(data: Any, hide: Hide, case_counts: bool) -> Any:
+    if isinstance(data, str):
+        return hide(data, case_counts) if data else data
+    return [_data(item, hide, case_counts) for item in data] if isinstance(data, list) else data
+
+
+def _task(xml: str, hide: Hide) -> str:
+    return IN_TASKS.sub(lambda found: found[1] + escape(_data(_unescaped(found[3]), hide, True)) + found[4], xml)
+
+
+def _unescaped(text: str) -> str:
+    return unescape(text, {"&quot;": '"', "&apos;": "'"})
+
+
+# ---------------------------------------------------------------- the desired state's texts
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a desired state, and the arguments in those that are a task's XML. No secret is one."""
+    if isinstance(value, str):
+        yield value
+        yield from (_unescaped(found[3]) for found in IN_TASKS.finditer(value))
+    for item in parts(value):
+        yield from texts(item)
+
+
+def honest(change: Change[Any]) -> Change[Any]:
+    """A change as a plan from a snapshot may tell it: what differs by something left out is *unknown*, not different."""
+    missing = [name for name, item in change.properties.items() if any(LEFT_OUT in text for text in texts(item.before))]
+    if not missing:
+        return change
+    reason = f"{', '.join(missing)}: not in the snapshot, which leaves out what may hold a password"
+    return replace(change, verdict="unknown", action="none", reason=reason)
