@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -80,7 +80,18 @@ def shown(value: Any) -> Any:
 
 def references(value: Any) -> set[str]:
     """The references (`model.sid_of`) that still stand in a call's arguments: such a call must not be sent."""
-    return set(REFERENCE.findall(json.dumps(shown(value), ensure_ascii=False)))
+    return set(REFERENCE.findall("\n".join(_texts(value))))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value; bytes as the UTF-16 that a template would be."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode("utf-16-le", "replace")
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 # ---------------------------------------------------------------- the verbs, one function each
@@ -195,11 +206,12 @@ def rights_write(template: bytes, *, expect: Mapping[str, list[str]]) -> Write:
     return Write("rights.write", {"template": template, "expect": dict(expect)})
 
 
-def file_append(path: str, offset: int, data: bytes) -> Write:
+def file_append(path: str, offset: int, data: bytes | Secret) -> Write:
+    """One piece of a file; as a secret it is text, in base64."""
     return Write("file.append", {"path": path, "offset": offset, "bytes": data})
 
 
-def file_commit(path: str, sha256: str) -> Write:
+def file_commit(path: str, sha256: str | Secret) -> Write:
     return Write("file.commit", {"path": path, "sha256": sha256})
 
 

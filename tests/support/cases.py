@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from opdeploy.guard import Session
 from opdeploy.model import Change, Machine, Secret
 from opdeploy.planning import Managed, World, plan_one
 from opdeploy.resources import KINDS
-from opdeploy.resources.base import Answers, Resource
+from opdeploy.resources.base import Answers, Resource, all_reads
 
 SERVER = Machine(
     name="DB1", product="ServerNT", build=20348, edition="ServerStandard", installation="Server",
@@ -87,14 +88,17 @@ def _secrets(value: Any) -> Any:
 
 
 def answer(given: Any) -> Any:
-    """In a case `{error: ID, message: TEXT}` is a failure; everything else is what the host answered."""
+    """In a case `{error: ID, …}` is a failure, `{template: TEXT}` an exported file; the rest is what the host answered."""
     if isinstance(given, dict) and "error" in given:
-        return Failure(given.get("message", "refused"), id=given["error"])
+        told = {name: given[name] for name in ("type", "hresult") if name in given}
+        return Failure(given.get("message", "refused"), id=given["error"], **told)
+    if isinstance(given, dict) and set(given) == {"template"}:
+        return base64.b64encode(given["template"].encode("utf-16")).decode()
     return given
 
 
 def observation(case: Case, resource: Resource) -> dict[str, Any]:
-    found = {read.key: answer(case.answers[name]) for name, read in resource.reads().items() if name in case.answers}
+    found = {read.key: answer(case.answers[name]) for name, read in all_reads(resource).items() if name in case.answers}
     found |= {sid_resolve(name).key: {"sid": sid} for name, sid in case.names.items()}
     found |= {name_resolve(sid).key: {"name": name} for sid, name in case.sids.items()}
     return found | _then(case, resource, found)

@@ -7,11 +7,12 @@ Configuration is read from the registry, which is raw and never translated (form
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from opdeploy.calls import (
     Write,
@@ -24,25 +25,26 @@ from opdeploy.calls import (
 )
 from opdeploy.formats import failure_actions, sddl
 from opdeploy.formats.command_line import argument
-from opdeploy.model import Change, Machine, Principal, Unknown
-from opdeploy.resources.base import AS_SET_IGNORING_CASE, IGNORE_CASE, KEY, Answers, Comparator, Reads, Resource
-from opdeploy.resources.values import Duration, Text, span
+from opdeploy.model import Change, Machine, NotOurs, Principal, Unknown
+from opdeploy.resources.base import AS_SET_IGNORING_CASE, KEY, Answers, Comparator, Reads, Resource
+from opdeploy.resources.values import Duration, Text, observed, span
 
 StartMode = Literal["automatic", "automatic_delayed", "manual", "disabled", "boot", "system"]
 FROM_REGISTRY: dict[int, StartMode] = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
-FOR_SC = {"automatic": "auto", "automatic_delayed": "delayed-auto", "manual": "demand", "disabled": "disabled"}
+FOR_SC: dict[StartMode, str] = {
+    "automatic": "auto", "automatic_delayed": "delayed-auto", "manual": "demand", "disabled": "disabled",
+    "boot": "boot", "system": "system",
+}  # fmt: skip
 CONFIG = [
     "Type", "Start", "DelayedAutostart", "ImagePath", "ObjectName", "DisplayName", "Description", "DependOnService",
-    "DependOnGroup", "FailureActions", "FailureCommand", "FailureActionsOnNonCrashFailures", "DeleteFlag", "Security",
+    "DependOnGroup", "FailureActions", "FailureCommand", "FailureActionsOnNonCrashFailures", "DeleteFlag", "LaunchProtected",
+    "Security",
 ]  # fmt: skip
 
 # Rights in a service's list, as words. [MS-SCMR 3.1.4; formats.md 2] None of them lets its holder become SYSTEM.
 GRANTS = {"query": 0x2008D, "start": 0x10, "stop": 0x20, "pause": 0x40, "user_control": 0x100}
 WIDE = {"S-1-1-0", "S-1-5-11", "S-1-5-32-545"}  # Everyone, Authenticated Users, Users: a deny for them hits anybody
-DEFAULT_DESCRIPTOR = (
-    "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)"
-)
-ASSUMED = "the registry holds no list for it, so Windows' default is assumed; sc.exe sdshow is asked before writing"
+ASSUMED = "grants: the registry holds no list, so Windows' default is assumed; sc.exe sdshow is asked before writing"
 
 
 def _step(text: str) -> str:
@@ -102,15 +104,35 @@ def _same_grants(one: tuple[Grant, ...], other: tuple[Grant, ...]) -> bool:
     return {(g.principal, frozenset(g.rights)) for g in one} == {(g.principal, frozenset(g.rights)) for g in other}
 
 
+def _same_command(one: str, other: str) -> bool:
+    """A path ignores case; what a program makes of its arguments, nobody knows."""
+    (program, rest), (other_program, other_rest) = _program(one), _program(other)
+    return program.lower() == other_program.lower() and rest == other_rest
+
+
+def _program(command: str) -> tuple[str, str]:
+    """The program as it stands, and the rest: up to the closing quote, or the first blank."""
+    head = re.match(r'\s*("[^"]*"|\S*)', command)
+    end = head.end() if head else 0
+    return command[:end].strip(), command[end:].strip()
+
+
+def _service_name(text: str) -> str:
+    if len(text) > 256 or re.search(r'[/\\"*?\[\]]', text):
+        raise ValueError(f"{text!r} is no service's short name: up to 256 characters, none of / \\ \" * ? [ ]")
+    return text
+
+
 HELD = Comparator(same=_same_grants, after=_granted, joins=True)
+COMMAND = Comparator(same=_same_command)
 
 
 class Service(Resource):
     KIND = "service"
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
 
-    name: Annotated[Text, KEY]
-    command_line: Annotated[str | None, IGNORE_CASE] = None
+    name: Annotated[Text, AfterValidator(_service_name), KEY]
+    command_line: Annotated[str | None, COMMAND] = None
     display_name: str | None = None
     description: str | None = None
     start_mode: StartMode | None = None
@@ -121,8 +143,8 @@ class Service(Resource):
     grants: Annotated[tuple[Grant, ...] | None, HELD] = None
 
     @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if self.state == "running" and self.start_mode == "disabled":
+    def _sensible(self, info: ValidationInfo) -> Self:
+        if not observed(info) and self.state == "running" and self.start_mode == "disabled":
             raise ValueError("a disabled service can't be kept running")
         return self
 
@@ -147,18 +169,31 @@ class Service(Resource):
         config = Config(answers.config)
         if not config.there:
             return None
-        return type(self)(
+        return self.observed(
             name=self.name,
             command_line=config.text("ImagePath"),
             display_name=config.text("DisplayName"),
             description=config.text("Description"),
             start_mode=config.start_mode,
-            state=_state(answers.status),
+            state=self._state(answers),
             account=_resolved(config.account, answers),
             dependencies=config.dependencies,
-            recovery=config.recovery,
+            recovery=config.recovery if self.recovery else None,
             grants=self._held(config.descriptor) if self.grants else None,
         )
+
+    def _state(self, answers: Answers) -> Literal["running", "stopped"] | None:
+        """Between the two it is unknown, which only counts where the state is managed."""
+        status = str(answers.status[0]["Status"]) if answers.status else "not listed"
+        if status in ("Running", "Stopped"):
+            return "running" if status == "Running" else "stopped"
+        if self.state:
+            raise Unknown(f"it is neither running nor stopped, but {status}: look again in a minute")
+        return None
+
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        assumed = change.touches("grants") and not self.absent and not Config(answers.config).security
+        return ASSUMED if assumed else ""
 
     def _held(self, descriptor: sddl.SecurityDescriptor) -> tuple[Grant, ...]:
         masks = {grant.principal: _mask(descriptor, grant.principal.sid) for grant in self.grants or ()}
@@ -170,9 +205,17 @@ class Service(Resource):
             return "it is not there, and without a command_line it can't be made"
         if change.touches("account") and self.account and not _needs_no_password(self.account):
             return "its account's password would have to be stored: refused for now"
-        if change.actual and (denied := self._denied(Config(answers.config).descriptor)):
-            return f"masked by deny: its list denies {', '.join(denied)} what is granted here"
+        if change.action != "none" and change.actual and Config(answers.config).protected:
+            return "Windows protects it (LaunchProtected): not even an administrator can change it"
+        if change.action == "remove" and change.actual and change.actual.state is None:
+            raise Unknown("it is neither running nor stopped: look again in a minute")
+        if change.actual and not set(change.properties) - {"grants"}:
+            return self._masked(Config(answers.config))
         return ""
+
+    def _masked(self, config: Config) -> str:
+        denied = self._denied(config.descriptor) if self.grants else []
+        return NotOurs(f"masked by deny: its list denies {', '.join(denied)} what is granted here") if denied else ""
 
     def _denied(self, descriptor: sddl.SecurityDescriptor) -> list[str]:
         denies = [ace for ace in descriptor.dacl.aces if ace.type == "D"] if descriptor.dacl else []
@@ -185,7 +228,7 @@ class Service(Resource):
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
         if change.action == "remove":
             if change.actual and change.actual.state == "running":
-                yield cmdlet_write("Stop-Service", Name=self.name, Force=True)
+                yield cmdlet_write("Stop-Service", Name=self.name)
             yield self._sc("delete")
             return
         if change.action == "create":
@@ -204,12 +247,14 @@ class Service(Resource):
     def _configuration(self, change: Change[Any]) -> Iterator[Write]:
         new = change.action == "create"
         options = {
-            "start=": FOR_SC.get(self.start_mode or "") if change.touches("start_mode") else None,
+            "start=": FOR_SC[self.start_mode] if change.touches("start_mode") and self.start_mode else None,
             "binPath=": self.command_line if change.touches("command_line") and not new else None,
             "DisplayName=": self.display_name if change.touches("display_name") and not new else None,
             "obj=": _account_name(self.account) if change.touches("account") and self.account else None,
-            "depend=": "/".join(self.dependencies or ()) if change.touches("dependencies") else None,
+            "depend=": "/".join(self.dependencies or ()) or "/" if change.touches("dependencies") else None,
         }
+        if options["obj="]:
+            options["password="] = ""  # these accounts have none, and sc.exe wants to be told
         words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
         if words:
             yield self._sc("config", *words)
@@ -249,6 +294,7 @@ class Config:
         self.values = {name.lower(): value for name, (_, value) in (answer or {}).get("values", {}).items()}
         subkeys = {name.lower(): key or {} for name, key in (answer or {}).get("subkeys", {}).items()}
         self.security = subkeys.get("security", {}).get("values", {}).get("Security")
+        self.protected = bool(self.values.get("launchprotected"))
         if self.values.get("deleteflag"):
             raise Unknown("marked for deletion: it goes when its last handle closes or Windows restarts")
 
@@ -269,7 +315,10 @@ class Config:
     @property
     def account(self) -> Principal | None:
         name = self.text("ObjectName")
-        return Principal.parse(name) if name else None
+        try:
+            return Principal.parse(name) if name else None
+        except ValueError as error:
+            raise Unknown(f"its ObjectName {name!r} is no account's name") from error
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -294,7 +343,7 @@ class Config:
     def descriptor(self) -> sddl.SecurityDescriptor:
         """What the registry holds, or the default that Windows takes where it holds none (`ASSUMED`)."""
         if self.security is None:
-            return sddl.parse(DEFAULT_DESCRIPTOR)
+            return sddl.parse(sddl.SERVICE_DEFAULT)
         try:
             return sddl.from_bytes(base64.b64decode(self.security[1]))
         except ValueError as error:
@@ -311,16 +360,9 @@ def _step_for_sc(step: str) -> str:
     return f"{'' if word == 'none' else word}/{round(span(delay) * 1000) if delay else 0}"
 
 
-def _state(rows: list[dict[str, Any]] | None) -> Literal["running", "stopped"]:
-    status = str(rows[0]["Status"]).lower() if rows else "not listed"
-    if status not in ("running", "stopped"):
-        raise Unknown(f"it is neither running nor stopped, but {status}: look again in a minute")
-    return status  # type: ignore[return-value]
-
-
 def _resolved(account: Principal | None, answers: Answers) -> Principal | None:
-    if account and not account.sid and answers.has("account") and answers.account["sid"]:
-        return Principal(account.name, answers.account["sid"])
+    if account and answers.asked("account") and (sid := answers.account["sid"]):
+        return Principal(account.name, sid)
     return account
 
 
@@ -346,10 +388,10 @@ def _bits(grant: Grant) -> int:
 def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:
     """What allow entries of this very SID give. No list at all gives everything."""
     if descriptor.dacl is None:
-        return 0xF01FF
+        return sddl.SERVICE_ALL_ACCESS
     mask = 0
     for ace in descriptor.dacl.aces:
-        mask |= ace.mask if ace.type == "A" and ace.sid == sid else 0
+        mask |= sddl.map_generic(ace.mask, sddl.SERVICE_GENERIC) if ace.type == "A" and ace.sid == sid else 0
     return mask
 
 
