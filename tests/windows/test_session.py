@@ -197,6 +197,18 @@ def test_a_shell_that_is_used_up_all_the_same_is_replaced(settings: Settings, se
     assert len(server.service.shells) == 0
 
 
+def test_a_host_that_takes_nothing_any_more_is_an_error_and_no_endless_loop(
+    session: Session, settings: Settings, server: Server, host: Host
+) -> None:
+    session.ask([echo("x")])
+    settings.max_operations_per_shell = 1
+    with pytest.raises(HostError, match="takes no requests"):
+        session.ask([Call("write")], writes=1)
+    assert "write" not in host.ran
+    session.close()
+    assert len(server.service.shells) == 0
+
+
 def test_a_host_that_vanishes_in_a_write_loses_the_session_not_the_run(server: Server, host: Host) -> None:
     with open(target_of(server), settings=SHORT) as session:
         session.ask([echo("x")])

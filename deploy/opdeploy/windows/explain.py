@@ -55,7 +55,7 @@ def _fault(target: Target, fault: Any) -> OpdeployError:
             "end those that nobody uses (after two idle hours they end by themselves), or raise MaxShellsPerUser",
         )
     said = " ".join(fault.reason.split())[:300]
-    return HostError(f"{target.where}: WinRM answered with fault 0x{code:08X}: {said}")
+    return HostError(f"{target.where}: WinRM answered with fault 0x{code:08X}: {said}", f"winrm helpmsg 0x{code:08X} says more")
 
 
 def _http(target: Target, error: Any) -> OpdeployError:

@@ -233,9 +233,15 @@ class Session:
             self._shell.send((text if self._greeted else self._source + text).encode("ascii"))
         except _NotTaken:
             if self._proven:
-                self._restart()
-                self._shell.send((self._source + text).encode("ascii"))
+                self._send_anew(text)
         self._greeted = True
+
+    def _send_anew(self, text: str) -> None:
+        self._restart()
+        try:
+            self._shell.send((self._source + text).encode("ascii"))
+        except _NotTaken:
+            raise HostError(f"{self.target.where}: the host takes no requests any more", "is WinRM being shut down?") from None
 
     def _receive(self, request: wire.Request, count: int, writes: int, seconds: float) -> Iterator[tuple[int, Answer]]:
         unanswered = set(range(count))
