@@ -261,7 +261,8 @@ def _settings(given: Element | None) -> Element:
         elif tag in there and len(there[tag]):
             made.append(_copy(there[tag]))
         else:
-            text = _plain(there[tag].text) if tag in there else default
+            said = (there[tag].text or "").strip() if tag in there else default
+            text = _plain(said) if tag in _BOOLEANS else said
             if tag in _ALWAYS or not _same(text, default):
                 _add(made, tag, text)
     return made

@@ -330,7 +330,8 @@ def file_append(context: Context, given: Arguments) -> None:
     data = b"" if entry is None else files.data(entry)
     if offset > len(data):
         raise ended("Stale", f"stale: piece at {offset} after {len(data)}")
-    files.put_file(context.state, path, _owner(context), data[:offset] + given["bytes"])
+    piece = given["bytes"] if isinstance(given["bytes"], bytes) else base64.b64decode(given["bytes"])
+    files.put_file(context.state, path, _owner(context), data[:offset] + piece)
 
 
 def file_commit(context: Context, given: Arguments) -> None:
