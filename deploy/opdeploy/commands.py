@@ -79,6 +79,20 @@ def _rights_write(args: Mapping[str, Any]) -> str:
     return f"secedit.exe /configure /areas USER_RIGHTS <{said}>"
 
 
+def _file_append(args: Mapping[str, Any]) -> str:
+    """A piece beside its place, as the agent writes it: it cuts what is there at the offset first."""
+    piece = value(args["path"] + ".opdeploy")
+    return f"Add-Content -LiteralPath {piece} -Encoding Byte -Value {value(args['bytes'])} <at byte {args['offset']}>"
+
+
+def _file_commit(args: Mapping[str, Any]) -> str:
+    return f"Move-Item -LiteralPath {value(args['path'] + '.opdeploy')} -Destination {value(args['path'])} -Force"
+
+
+def _file_discard(args: Mapping[str, Any]) -> str:
+    return f"Remove-Item -LiteralPath {value(args['path'] + '.opdeploy')}"
+
+
 _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cmdlet.read": _cmdlet,
     "cmdlet.write": _cmdlet,
@@ -88,4 +102,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "sddl.write": _sddl_write,
     "service.sddl.write": _service_sddl_write,
     "rights.write": _rights_write,
+    "file.append": _file_append,
+    "file.commit": _file_commit,
+    "file.discard": _file_discard,
 }

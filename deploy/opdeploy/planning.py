@@ -198,12 +198,17 @@ def _values(changed: Mapping[str, Property]) -> list[tuple[Any, Any]]:
 
 
 def _created(desired: Resource) -> dict[str, Property]:
-    return {name: Property(None, value) for name in properties(type(desired)) if (value := getattr(desired, name)) is not None}
+    return {name: Property(None, value) for name, value in _telling_values(desired)}
 
 
 def _removal(actual: Resource) -> dict[str, Any]:
-    gone = {name: Property(value, None) for name, value in _managed_values(actual)}
+    gone = {name: Property(value, None) for name, value in _telling_values(actual)}
     return {"verdict": "would_change", "action": "remove", "properties": gone}
+
+
+def _telling_values(resource: Resource) -> list[tuple[str, Any]]:
+    kind = type(resource)
+    return [(name, value) for name, value in _managed_values(resource) if value != comparator(kind, name).nothing]
 
 
 def _managed_values(resource: Resource) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import yaml
 from opdeploy.calls import Failure, name_resolve, sid_resolve
 from opdeploy.commands import line
 from opdeploy.guard import Session
-from opdeploy.model import Change, Machine, Secret
+from opdeploy.model import Change, Machine, Missing, Secret
 from opdeploy.planning import Managed, World, plan_one
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import Answers, Resource, all_reads
@@ -125,4 +125,8 @@ def planned(case: Case) -> tuple[Change[Any], Answers]:
 
 
 def write_lines(change: Change[Any], answers: Answers) -> list[str]:
-    return [line(write) for write in change.resource.writes(change, answers)] if change.action != "none" else []
+    """The calls as `--commands` shows them: those that hang on what the same plan makes are not known yet."""
+    try:
+        return [line(write) for write in change.resource.writes(change, answers)] if change.action != "none" else []
+    except Missing:
+        return ["<known after apply>"]

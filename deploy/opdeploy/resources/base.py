@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from opdeploy.calls import Answer, Failure, Read, Write, sid_resolve
+from opdeploy.calls import Answer, Failure, Read, Write, host_read, sid_resolve
 from opdeploy.model import Change, Machine, Missing, Principal, Secret, Unknown
 from opdeploy.resources.values import OBSERVED
 
@@ -37,12 +37,14 @@ OPTION = Part.OPTION
 class Comparator:
     """How one property is compared. `after` is what it will be once applied: (desired, actual, exact) -> value.
 
-    `joins`: two roles that name it are united instead of clashing.
+    `joins`: two roles that name it are united instead of clashing. `nothing`: a value that says nothing where the whole
+    resource is made or removed.
     """
 
     same: Callable[[Any, Any], bool] = lambda one, other: bool(one == other)
     after: Callable[[Any, Any, bool], Any] = lambda desired, actual, exact: desired
     joins: bool = False
+    nothing: Any = None
 
 
 def _united(desired: Sequence[Any], actual: Sequence[Any] | None, exact: bool) -> Sequence[Any]:
@@ -88,6 +90,13 @@ class Answers:
     def asked(self, name: str) -> bool:
         """Whether it belongs to what was to be asked: false for a second round while only the first is looked at."""
         return name in self._reads
+
+    @property
+    def base_sids(self) -> tuple[str | None, str | None]:
+        """Of the machine and its domain, as the host told first: what aliases in a descriptor (LA, DU) are relative to."""
+        host = self._answered.get(host_read().key)
+        told = host if isinstance(host, Mapping) else {}
+        return told.get("machine_sid") or None, told.get("domain_sid") or None
 
     def failure(self, name: str) -> Failure | None:
         read = self._reads.get(name)
@@ -169,6 +178,10 @@ class Resource(BaseModel):
         """Tokens of what this stands on. Accounts that only the host can resolve are needed by naming them."""
         return frozenset(account_token(principal.name) for principal in principals(self) if not principal.resolved)
 
+    def stirs(self) -> frozenset[str]:
+        """Tokens of what its writes may change: whatever needs one of them is read again in the same request."""
+        return self.provides()
+
     def same_thing(self, other: Self) -> bool:
         return self.identity == other.identity
 
@@ -186,6 +199,14 @@ def path_token(path: str) -> str:
 
 def parent_path(path: str) -> str:
     return path.rstrip("\\").rpartition("\\")[0]
+
+
+def paths_above(path: str) -> list[str]:
+    """Every folder above, nearest first, the drive as ``D:\\``."""
+    parent = parent_path(path)
+    if not parent:
+        return []
+    return [parent, *paths_above(parent)] if "\\" in parent else [parent + "\\"]
 
 
 def all_reads(resource: Resource) -> dict[str, Read]:

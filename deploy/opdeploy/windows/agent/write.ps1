@@ -132,8 +132,9 @@ $verbs['rights.write'] = {
 
 # A file arrives in pieces beside its place and takes the name only when whole and right.
 $verbs['file.append'] = {
-    [CmdletBinding()] param([string]$path, [long]$offset, [byte[]]$bytes)
+    [CmdletBinding()] param([string]$path, [long]$offset, $bytes)
     Assert-Local $path
+    if ($bytes -is [string]) { $bytes = [Convert]::FromBase64String($bytes) } # a piece with a secret in it
     $stream = [System.IO.File]::Open("$path.opdeploy", 'OpenOrCreate', 'Write', 'None')
     try {
         if ($offset -gt $stream.Length) { Stop-Call 'Stale' "stale: piece at $offset after $($stream.Length)" }
