@@ -25,17 +25,16 @@ LEFT_OUT = "(left out of the snapshot)"
 ANOTHER = "(kept as a digest, not the desired one)"
 DIGEST = "digest:"
 
-Hide = Callable[[str, bool], str]  # a text, and whether its case counts -> what stands in its place
+Hide = Callable[[str, str], str]  # a text and its fold's name -> what stands in its place
 
-# Registry values by name, and keys of which every value is a command line. Windows ignores the case of a command line's
-# path, and so does the comparison of services: only there a digest does too.
+# Registry values by name, and keys of which every value is a command line.
 VALUES = {
     "imagepath", "failurecommand", "environment", "uninstallstring", "quietuninstallstring", "modifypath", "installsource",
     "appparameters", "appenvironment", "appenvironmentextra", "defaultpassword",
 }  # fmt: skip
-IGNORING_CASE = {"imagepath"}
 KEYS = re.compile(r"\\(Run|RunOnce|RunServices)\Z", re.IGNORECASE)
 IN_TASKS = re.compile(r"(<(Arguments|Data)(?:\s[^>]*)?>)(.*?)(</\2>)", re.DOTALL)
+PROGRAM = re.compile(r'\s*("[^"]*"|\S*)')
 NEVER_KEPT = ("record.", "logon.", "file.read")  # verbs: the store's own answers, a proof of a password, whole files
 
 
@@ -44,28 +43,37 @@ def kept(read_key: str) -> bool:
     return not json.loads(read_key)[0].startswith(NEVER_KEPT)
 
 
-# ---------------------------------------------------------------- both ways
+# ---------------------------------------------------------------- digests
+
+
+def _command(text: str) -> str:
+    """A command line as services are compared: its program ignores case, what follows does not."""
+    end = PROGRAM.match(text).end()  # type: ignore[union-attr]  # it matches anything
+    return f"{text[:end].strip().lower()} {text[end:].strip()}"
+
+
+FOLDS: dict[str, Callable[[str], str]] = {"exact": str, "command": _command}
+FOLDED = {"imagepath": "command"}  # registry values that are not compared letter by letter
+
+
+def _digest(key: bytes, text: str, fold: str) -> str:
+    return DIGEST + keys.digest(key, f"{fold}:{FOLDS[fold](text)}")
 
 
 def redacted(read_key: str, answer: Any, key: bytes) -> Any:
     """An answer with a digest in the place of whatever can carry a token."""
-
-    def hide(text: str, case_counts: bool) -> str:
-        return DIGEST + keys.digest(key, text if case_counts else text.lower())
-
-    return _replaced(read_key, answer, hide)
+    return _replaced(read_key, answer, lambda text, fold: _digest(key, text, fold))
 
 
 def restored(read_key: str, answer: Any, key: bytes, desired: Iterable[str]) -> Any:
     """An answer of `redacted`, with those of the `desired` texts in their places that digest to the same."""
-    known = {DIGEST + keys.digest(key, text): text for text in desired}
-    folded = {DIGEST + keys.digest(key, text.lower()): text for text in desired}
-    return _replaced(read_key, answer, lambda digest, case_counts: (known if case_counts else folded).get(digest, ANOTHER))
+    known = {_digest(key, text, fold): text for text in desired for fold in FOLDS}
+    return _replaced(read_key, answer, lambda digest, fold: known.get(digest, ANOTHER))
 
 
 def left_out(read_key: str, answer: Any) -> Any:
     """An answer with nothing in those places."""
-    return _replaced(read_key, answer, lambda text, case_counts: LEFT_OUT)
+    return _replaced(read_key, answer, lambda text, fold: LEFT_OUT)
 
 
 def _replaced(read_key: str, answer: Any, hide: Hide) -> Any:
@@ -86,24 +94,23 @@ def _mapped(read_key: str, answer: Any, hide: Hide) -> Any:
 
 
 def _registry_key(found: dict[str, Any], hide: Hide, all_of_it: bool) -> dict[str, Any]:
-    values = {
-        name: [kind, _data(data, hide, name.lower() not in IGNORING_CASE)]
-        if all_of_it or name.lower() in VALUES
-        else [kind, data]
-        for name, (kind, data) in found.get("values", {}).items()
-    }
+    def value(name: str, kind: str, data: Any) -> list[Any]:
+        hidden = all_of_it or name.lower() in VALUES
+        return [kind, _data(data, hide, FOLDED.get(name.lower(), "exact")) if hidden else data]
+
+    values = {name: value(name, *pair) for name, pair in found.get("values", {}).items()}
     subkeys = {name: _registry_key(key, hide, False) if key else key for name, key in (found.get("subkeys") or {}).items()}
     return {**found, "values": values, **({"subkeys": subkeys} if "subkeys" in found else {})}
 
 
-def _data(data: Any, hide: Hide, case_counts: bool) -> Any:
+def _data(data: Any, hide: Hide, fold: str) -> Any:
     if isinstance(data, str):
-        return hide(data, case_counts) if data else data
-    return [_data(item, hide, case_counts) for item in data] if isinstance(data, list) else data
+        return hide(data, fold) if data else data
+    return [_data(item, hide, fold) for item in data] if isinstance(data, list) else data
 
 
 def _task(xml: str, hide: Hide) -> str:
-    return IN_TASKS.sub(lambda found: found[1] + escape(_data(_unescaped(found[3]), hide, True)) + found[4], xml)
+    return IN_TASKS.sub(lambda found: found[1] + escape(_data(_unescaped(found[3]), hide, "exact")) + found[4], xml)
 
 
 def _unescaped(text: str) -> str:
