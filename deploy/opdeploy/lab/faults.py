@@ -95,9 +95,8 @@ def unknown_action() -> Fault:
     return Fault(0x80338001, text, subcode="a:ActionNotSupported")
 
 
-def not_modelled(what: str) -> Fault:
-    text = f"The lab's shells do not model {what}. "
-    return Fault(0x80338042, text, subcode="w:UnsupportedFeature")
+def access_denied() -> Fault:
+    return Fault(5, "Access is denied. ", subcode="w:AccessDenied")
 
 
 def lab_failed(where: str) -> Fault:

@@ -493,6 +493,11 @@ def test_a_piece_with_the_wrong_hash_is_gone(ask):
     assert ask(calls.file_commit("D:\\x", "00")).id.startswith("PathNotFound")
 
 
+def test_a_piece_with_a_secret_in_it_comes_as_base64(ask):
+    ask(calls.Write("file.append", {"path": "D:\\x", "offset": 0, "bytes": Secret(base64.b64encode(b"pw=x").decode())}))
+    assert ask(calls.file_commit("D:\\x", hashlib.sha256(b"pw=x").hexdigest())) is None
+
+
 def test_a_leftover_piece_is_seen_and_discarded(ask):
     path = "C:\\Windows\\System32\\drivers\\etc\\hosts"
     ask(calls.file_append(path, 0, b"abc"))

@@ -70,8 +70,9 @@ def bare(
     culture: str = "en-US",
     number: int = 9,
 ) -> State:
-    """A Windows as it is after installation, with one administrator for the session. `product`: WinNT, ServerNT or
-    LanmanNT; `number` makes the machine's SID its own."""
+    """A Windows as it is after installation, with one administrator for the session, who may be the built-in one.
+
+    `product`: WinNT, ServerNT or LanmanNT; `number` makes the machine's SID its own."""
     client = product == "WinNT"
     facts = Facts(name, product, build, culture=culture, powershell=f"5.1.{build}.{1000 + number}")
     facts.machine_sid = f"S-1-5-21-{1004336348 + number}-1177238915-682003330"
@@ -224,10 +225,11 @@ def _accounts(state: State, admin: str, password: str) -> None:
     members |= {"S-1-5-32-568": ["S-1-5-17"], "S-1-5-32-581": [f"{prefix}-503"]}
     for group, sids in members.items():
         state.groups[group]["members"] = sids
-    if not client:
-        known = {"password": accounts.encoded(password), "password_last_set": state.time}
-        state.users[f"{prefix}-500"] |= {"enabled": True} | known
-    state.groups[seeds.BA]["members"].append(add_user(state, admin, password, never_expires=True))
+    built_in = state.users[f"{prefix}-500"]
+    if not client or admin.lower() == built_in["name"].lower():
+        built_in |= {"enabled": True, "password": accounts.encoded(password), "password_last_set": state.time}
+    if admin.lower() != built_in["name"].lower():
+        state.groups[seeds.BA]["members"].append(add_user(state, admin, password, never_expires=True))
 
 
 def _rights(state: State) -> None:
