@@ -11,7 +11,7 @@ import pytest
 from opdeploy.lab.certificates import Certificates, open_certificates
 from opdeploy.lab.http import Server, serve
 from opdeploy.lab.settings import Settings
-from opdeploy.lab.shells import Output
+from opdeploy.lab.shells import Around, Output
 
 USER, PASSWORD = "Administrator", "p:ss wörd"
 
@@ -74,8 +74,8 @@ class FakeComputer:
     def accounts_for_ntlm(self) -> list[tuple[str, str]]:
         return list(self.passwords.items())
 
-    def start(self, command_line: str, account: FakeAccount, *, skip_cmd: bool, codepage: int) -> FakeProcess:
-        self.started.append((command_line, skip_cmd, codepage))
+    def start(self, command_line: str, account: FakeAccount, around: Around, *, skip_cmd: bool) -> FakeProcess:
+        self.started.append((command_line, skip_cmd, around.codepage))
         if "missing.exe" in command_line:
             raise FileNotFoundError(command_line)
         encoded = re.search(r"-EncodedCommand (\S+)", command_line)

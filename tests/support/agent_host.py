@@ -9,7 +9,7 @@ from typing import Any
 
 from opdeploy.calls import Call
 from opdeploy.lab.http import Server
-from opdeploy.lab.shells import Output
+from opdeploy.lab.shells import Around, Output
 from opdeploy.model import Secret
 from opdeploy.windows.session import Target
 
@@ -133,9 +133,9 @@ class Host:
     def accounts_for_ntlm(self) -> list[tuple[str, str]]:
         return [(USER, self.password)]
 
-    def start(self, command_line: str, account: Account, *, skip_cmd: bool, codepage: int) -> Process | Text:
+    def start(self, command_line: str, account: Account, around: Around, *, skip_cmd: bool) -> Process | Text:
         self.started.append(command_line)
-        assert codepage == 65001
+        assert around.codepage == 65001
         if self.no_direct_start and skip_cmd:
             raise FileNotFoundError(command_line)
         return Process(self, command_line) if "$handle" in command_line else Text(command_line)

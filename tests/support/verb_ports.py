@@ -59,7 +59,7 @@ def model(write: bool = True) -> Iterator[Port]:
     computer = Computer(servers.database_server())
     account = computer.logon(servers.ADMIN, None)
     assert account is not None
-    process = computer.start(agent.command_line(), account, skip_cmd=False, codepage=65001)
+    process = computer.start(agent.command_line(), account, skip_cmd=False)
 
     def receive() -> bytes:
         return b"".join(data for stream, data in process.output.take(1 << 20, 20).pieces if stream == "stdout")

@@ -4,8 +4,8 @@ Each host is a `Job` and goes at its own pace in pyinfra's pool; what becomes of
 others. Plan, drift and snapshots only observe; `apply` makes one pyinfra operation of each change.
 """
 
-from opdeploy.engine.apply import apply
+from opdeploy.engine.apply import Review, apply
 from opdeploy.engine.fleet import Job, Options, Progress
 from opdeploy.engine.observe import Observed, observe, plan, plan_snapshot
 
-__all__ = ["Job", "Observed", "Options", "Progress", "apply", "observe", "plan", "plan_snapshot"]
+__all__ = ["Job", "Observed", "Options", "Progress", "Review", "apply", "observe", "plan", "plan_snapshot"]

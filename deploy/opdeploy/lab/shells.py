@@ -7,7 +7,7 @@ front asks of the model of Windows. Threads of several connections call it at on
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,8 +39,18 @@ class Computer(Protocol):
     def accounts_for_ntlm(self) -> Iterable[tuple[str, str]]:
         """Users (as `logon` gets them) with their passwords, which NTLM needs in the clear. Asked at each logon."""
 
-    def start(self, command_line: str, account: Account, *, skip_cmd: bool, codepage: int) -> "Process":
-        """Raises FileNotFoundError where CreateProcess finds no file; through cmd.exe that is output, no error."""
+    def start(self, command_line: str, account: Account, around: "Around", *, skip_cmd: bool) -> "Process":
+        """Raises PermissionError for an account without rights; FileNotFoundError where CreateProcess finds no file; through cmd.exe that is output, no error;
+        PermissionError for an account that WinRM's descriptor does not let in."""
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a shell gives its commands: a code page, a working directory ('' for the account's own), variables by name."""
+
+    codepage: int = 437
+    directory: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Process(Protocol):
@@ -139,10 +149,10 @@ class Output:
 
 @dataclass
 class Shell:
-    """One shell of one user: a code page and the commands that nobody has terminated yet."""
+    """One shell of one user, and the commands that nobody has terminated yet."""
 
     account: Account
-    codepage: int
+    around: Around
     id: str = field(default_factory=lambda: str(uuid.uuid4()).upper())
     commands: dict[str, Process] = field(default_factory=dict)
     operations: int = 0
@@ -189,13 +199,13 @@ class Shells:
     def __len__(self) -> int:
         return len(self._shells)
 
-    def create(self, account: Account, codepage: int) -> Shell:
+    def create(self, account: Account, around: Around) -> Shell:
         """Raises the fault too_many_shells."""
         limit = self._settings.max_shells_per_user
         with self._lock:
             if sum(_same_user(shell.account, account) for shell in self._shells.values()) >= limit:
                 raise faults.too_many_shells(limit)
-            shell = Shell(account, codepage)
+            shell = Shell(account, around)
             self._shells[shell.id] = shell
             return shell
 

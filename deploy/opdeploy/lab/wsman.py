@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 from opdeploy.lab import faults
 from opdeploy.lab.faults import Fault
 from opdeploy.lab.settings import Settings
-from opdeploy.lab.shells import Account, Computer, Process, Received, Shell, Shells, interrupt
+from opdeploy.lab.shells import Account, Around, Computer, Process, Received, Shell, Shells, interrupt
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 ADDRESSING = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -168,13 +168,12 @@ class Service:
         return Answer(500, body, action, shell_id, fault.code)
 
     def _create(self, account: Account, request: Request) -> str:
-        for name in ("WorkingDirectory", "Environment"):
-            if request.body.find(f".//{{{SHELL}}}{name}") is not None:
-                raise faults.not_modelled(f"rsp:{name}")
         codepage = request.options.get("WINRS_CODEPAGE", "437")
         if not codepage.isdecimal():
             raise faults.not_understood("WINRS_CODEPAGE is no number")
-        shell = self.shells.create(account, int(codepage))
+        variables = {item.get("Name", ""): item.text or "" for item in request.body.iter(f"{{{SHELL}}}Variable")}
+        directory = request.body.findtext(f".//{{{SHELL}}}WorkingDirectory") or ""
+        shell = self.shells.create(account, Around(int(codepage), directory, variables))
         return _created(shell, rf"{self._computer.name}\{account.name}", request.to)
 
     def _command(self, shell: Shell, request: Request) -> str:
@@ -191,9 +190,11 @@ class Service:
             raise faults.file_not_found()
         line = " ".join([command, *arguments])
         try:
-            return self._computer.start(line, shell.account, skip_cmd=skip_cmd, codepage=shell.codepage)
+            return self._computer.start(line, shell.account, shell.around, skip_cmd=skip_cmd)
         except FileNotFoundError:
             raise faults.file_not_found() from None
+        except PermissionError:
+            raise faults.access_denied() from None
 
     def _send(self, shell: Shell, request: Request) -> str:
         shell.count(self._settings.max_operations_per_shell)

@@ -7,17 +7,20 @@ import pytest
 from lab_asking import agent_source
 
 from opdeploy import calls
+from opdeploy.lab.http import serve
 from opdeploy.lab.windows import accounts, console, servers
 from opdeploy.lab.windows.computer import Behaviour, Computer, LoggedOn, request_lines
-from opdeploy.model import Secret
+from opdeploy.model import HostError, Secret
 from opdeploy.windows import agent
+from opdeploy.windows.session import Target
+from opdeploy.windows.session import open as open_session
 
 ADMIN = servers.ADMIN
 
 
 def start(computer, line, **options):
     account = computer.logon(ADMIN, servers.PASSWORD)
-    return computer.start(line, account, **({"skip_cmd": False, "codepage": 65001} | options))
+    return computer.start(line, account, **({"skip_cmd": False} | options))
 
 
 def said(process, seconds=5):
@@ -40,6 +43,15 @@ def test_who_may_log_on(computer):
     assert computer.logon(ADMIN, servers.PASSWORD) is None
 
 
+def test_the_built_in_administrator_may_be_the_sessions_user():
+    for host in (servers.backup_station, servers.database_server):
+        computer = Computer(host(admin="Administrator"))
+        account = computer.logon("Administrator", servers.PASSWORD)
+        assert account is not None
+        assert account.sid.endswith("-500")
+        assert computer.token(account).elevated
+
+
 def test_the_passwords_for_ntlm_are_those_of_accounts_that_may_log_on(computer):
     computer.state.users[accounts.sid_of(computer.state, ".\\Administrator")]["enabled"] = False
     assert dict(computer.accounts_for_ntlm()) == {ADMIN: servers.PASSWORD}
@@ -50,7 +62,7 @@ def test_a_user_without_rights_gets_no_shell():
     account = computer.logon("doctor", None)
     assert not computer.may_open_shell(account)
     with pytest.raises(PermissionError):
-        computer.start("hostname", account, skip_cmd=False, codepage=65001)
+        computer.start("hostname", account, skip_cmd=False)
 
 
 def test_the_agent_is_known_by_its_loaders_and_answers_at_once(computer):
@@ -144,3 +156,29 @@ def test_ask_hides_no_failure_and_numbers_secrets(computer):
     probes = [calls.logon_probe("u1", Secret("p1")), calls.logon_probe("u2", Secret("p1"))]
     answers = computer.ask([*new, *probes], 2, source=agent_source())
     assert answers == [None, None, {"right": True}, {"right": False}]
+
+
+def test_a_real_session_over_ws_man_plans_and_writes(computer):
+    server = serve(computer)
+    target = Target("127.0.0.1", server.port, https=False, user=ADMIN, password=Secret(servers.PASSWORD))
+    try:
+        for write in (False, True):
+            session = open_session(target, write=write)
+            call = calls.cmdlet_write("New-LocalUser", Name="op-support", Password=Secret("S3cret-of-op"))
+            denied, machine = session.ask([call, calls.host_read()], writes=1)
+            session.close()
+            assert machine["user_name"] == "DB1\\opadmin"
+            assert getattr(denied, "id", None) == (None if write else "opdeploy.NoVerb")
+    finally:
+        server.stop()
+    assert accounts.sid_of(computer.state, ".\\op-support")
+
+
+def test_a_user_without_rights_is_told_so_in_one_line():
+    server = serve(Computer(servers.terminal_server()))
+    target = Target("127.0.0.1", server.port, https=False, user="doctor", password=Secret("Lab-doctor-2!"))
+    try:
+        with pytest.raises(HostError, match="access denied"):
+            open_session(target)
+    finally:
+        server.stop()

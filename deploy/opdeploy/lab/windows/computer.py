@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from opdeploy.calls import SKIPPED, Answer, Call, Failure
-from opdeploy.lab.shells import Account, Output
+from opdeploy.lab.shells import Account, Around, Output
 from opdeploy.lab.windows import accounts, console
 from opdeploy.lab.windows.accounts import ADMINISTRATORS, REMOTE_MANAGEMENT, Token
 from opdeploy.lab.windows.agent import Agent
@@ -74,13 +74,13 @@ class Computer:
             groups = accounts.groups_of(self.state, self._sid(account))
             return bool({ADMINISTRATORS, REMOTE_MANAGEMENT} & set(groups))
 
-    def start(self, command_line: str, account: Account, *, skip_cmd: bool, codepage: int) -> Process:
+    def start(self, command_line: str, account: Account, around: Around = Around(), *, skip_cmd: bool = False) -> Process:
         """Raises FileNotFoundError where CreateProcess would, and PermissionError for an account without rights."""
         if not self.may_open_shell(account):
             raise PermissionError("Access is denied.")
         if skip_cmd and not self._is_program(command_line):
             raise FileNotFoundError(command_line)
-        return Process(self, console.read(command_line), self.token(account))
+        return Process(self, console.read(command_line), self.token(account), around)
 
     def token(self, account: Account) -> Token:
         with self.lock:
@@ -136,8 +136,9 @@ def answers(count: int, replies: bytes) -> list[Answer]:
 class Process:
     """A command that runs: reads its standard input line by line, writes to `output`."""
 
-    def __init__(self, computer: Computer, command: Command, token: Token) -> None:
+    def __init__(self, computer: Computer, command: Command, token: Token, around: Around) -> None:
         self.output = Output()
+        self._around = around
         self._computer = computer
         self._command = command
         self._token = token
@@ -207,7 +208,7 @@ class Process:
 
     def _run(self, command: Command) -> None:
         with self._computer.lock:
-            result = console.run(self._computer.state, self._token, command)
+            result = console.run(self._computer.state, self._token, command, self._around)
 
         def finish() -> None:
             self.output.put("stdout", result.stdout.encode())

@@ -10,6 +10,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
+from opdeploy.lab.shells import Around
 from opdeploy.lab.windows import programs
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.state import State, instant
@@ -21,7 +22,10 @@ _RAW = "OpenStandardInput"
 _POWERSHELL = re.compile(r"(?:.*\\)?(?:powershell|pwsh)(?:\.exe)?", re.IGNORECASE)
 _CMD = re.compile(r"(?:.*\\)?cmd(?:\.exe)?", re.IGNORECASE)
 _IGNORED = re.compile(r"\$(?:ProgressPreference|ErrorActionPreference|OutputEncoding)\s*=|Set-StrictMode\b", re.IGNORECASE)
-KNOWN = "hostname, whoami, ver, echo, exit, Get-Date, Write-Output, Start-Sleep, $PSVersionTable.PSVersion, $env:COMPUTERNAME"
+KNOWN = (
+    "hostname, whoami, ver, echo, exit, cd, Get-Date, Write-Output, Start-Sleep, (Get-Location).Path, "
+    "$PSVersionTable.PSVersion, $env:COMPUTERNAME and the shell's own variables"
+)
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,25 @@ def _powershell(rest: str) -> Command:
     return Command("reader") if READER in text else Command("powershell", text.strip())
 
 
-def run(state: State, token: Token, command: Command) -> Result:
+def run(state: State, token: Token, command: Command, around: Around = Around()) -> Result:
     text = command.text
     if command.kind == "powershell":
         parts = [part.strip() for part in re.split(r"[;\r\n]+", text)]
         text = "; ".join(part for part in parts if part and not _IGNORED.match(part))
-    answer = _answer(state, token, command.kind, text)
+    answer = _from_around(around, text) or _answer(state, token, command.kind, text)
     if answer is not None:
         return answer
     word = text.split(" ")[0][:40]
     return Result(stderr=f"'{word}' is not known to the lab, which is no interpreter: it knows {KNOWN}\r\n", exit=1)
+
+
+def _from_around(around: Around, text: str) -> Result | None:
+    """What a shell was given when it was made: its folder and its variables."""
+    if text.lower() in ("(get-location).path", "cd"):
+        return Result(stdout=(around.directory or r"C:\Users\Default") + "\r\n")
+    found = re.fullmatch(r"\$env:(\w+)|echo %(\w+)%", text, re.IGNORECASE)
+    given = around.environment.get((found.group(1) or found.group(2)) if found else "")
+    return Result(stdout=given + "\r\n") if given is not None else None
 
 
 def _answer(state: State, token: Token, kind: str, text: str) -> Result | None:

@@ -1,0 +1,213 @@
+"""What the engine promises, over real WS-Man to simulated servers: few POSTs, nothing written by a plan, hosts on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from labs import Box, box
+
+from opdeploy import engine
+from opdeploy.lab.windows import servers
+from opdeploy.lab.windows.state import dump
+from opdeploy.model import ExitCode, Secret
+from opdeploy.resources.base import Resource
+from opdeploy.resources.group_members import GroupMembers
+from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.service import Service
+from opdeploy.resources.user_right import UserRight
+from opdeploy.results import HostResult, Run
+from opdeploy.store import Store
+
+ACCOUNT = r".\op-support"
+PASSWORD = Secret("An0ther-Passw0rd!", "env:SUPPORT_PASSWORD")
+RESOURCES: tuple[Resource, ...] = (
+    LocalUser(name="op-support", description="OP support", enabled=True, password=PASSWORD),
+    GroupMembers(group="Remote Desktop Users", members=(ACCOUNT,)),
+    UserRight(right="SeBatchLogonRight", principals=(ACCOUNT,)),
+    Service(
+        name="FirebirdServerDefaultInstance",
+        start_mode="automatic_delayed",
+        grants=({"principal": ACCOUNT, "rights": ("query", "start", "stop")},),
+    ),
+    Service(name="Spooler", state="stopped", start_mode="disabled"),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def db1() -> Iterator[Box]:
+    with box() as made:
+        yield made
+
+
+def plan(store: Store, *jobs: engine.Job) -> list[HostResult]:
+    return list(engine.plan(jobs, store))
+
+
+def apply(store: Store, *jobs: engine.Job, review: engine.Review | None = None) -> list[HostResult]:
+    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
+    recorder = store.begin(run)
+    results = engine.apply(jobs, store, recorder, review)
+    recorder.finish(Run(**{**run.__dict__, "hosts": tuple(results)}))
+    return list(results)
+
+
+def test_applying_twice_changes_nothing_the_second_time(db1: Box, store: Store) -> None:
+    job = db1.job(RESOURCES)
+    (planned,) = plan(store, job)
+    assert (planned.status, {item.change.action for item in planned.items}) == ("changes", {"create", "update"})
+    (applied,) = apply(store, job)
+    assert [(item.outcome, item.error) for item in applied.items] == [("applied", "")] * len(RESOURCES)
+    before = dump(db1.state)
+    (again,) = apply(store, job)
+    assert again.code == ExitCode.OK
+    assert dump(db1.state) == before
+
+
+def test_an_account_that_the_plan_makes_is_known_after_it(db1: Box, store: Store) -> None:
+    (planned,) = plan(store, db1.job(RESOURCES))
+    (members,) = [item for item in planned.items if item.change.resource.KIND == "group_members"]
+    assert members.commands == (r"Add-LocalGroupMember -SID 'S-1-5-32-555' -Member '<SID of .\op-support>'",)
+
+
+def test_a_plan_writes_nothing_and_is_sent_nothing_that_could(db1: Box, store: Store) -> None:
+    before = dump(db1.state)
+    plan(store, db1.job(RESOURCES))
+    assert dump(db1.state) == before
+    sent = "\n".join(db1.heard)
+    assert "$reading" in sent
+    assert "$writing" not in sent
+    assert ".write'" not in sent
+    assert PASSWORD.reveal() not in sent
+
+
+def test_a_plan_asks_in_two_rounds_however_many_resources(db1: Box, store: Store) -> None:
+    few = [Service(name=f"None{number}", absent=True) for number in range(10)]
+    many = [Service(name=f"None{number}", absent=True) for number in range(200)]
+    costs = [plan(store, db1.job([*RESOURCES, *services]))[0].cost for services in (few, many)]
+    requests = [line for line in db1.heard if line.startswith('{"id"')]
+    assert len(requests) <= 2 * 2  # two plans, two rounds at most each
+    assert costs[1].posts - costs[0].posts <= 1 + costs[1].bytes_received // 65536  # what the reply's size needs
+
+
+def test_apply_takes_two_posts_for_each_changed_resource(db1: Box, store: Store) -> None:
+    one, three = (
+        [Service(name=name, start_mode="disabled") for name in names]
+        for names in (["Spooler"], ["W32Time", "TermService", "Schedule"])
+    )
+    costs = [apply(store, db1.job(resources))[0].cost.posts for resources in (one, three)]
+    assert costs[1] - costs[0] == 2 * 2
+
+
+def test_no_shell_is_left_open(db1: Box, store: Store) -> None:
+    apply(store, db1.job(RESOURCES))
+    plan(store, db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")))
+    assert db1.shells() == 0
+
+
+def test_a_host_that_fails_says_why_in_one_line_and_the_others_carry_on(db1: Box, store: Store) -> None:
+    with box(servers.terminal_server()) as ts1:
+        wrong, right = db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")), ts1.job(RESOURCES)
+        failed, planned = plan(store, wrong, right)
+    assert (failed.status, failed.code) == ("unreachable", ExitCode.UNKNOWN)
+    assert "login refused" in failed.error
+    assert "\n" not in failed.error
+    assert failed.hint
+    assert planned.status == "changes"
+
+
+@pytest.mark.parametrize(
+    ("prepared", "said", "code"),
+    [
+        (servers.constrained, "ConstrainedLanguage", ExitCode.FAILED),
+        (servers.filtered, "token is filtered", ExitCode.UNKNOWN),
+    ],
+)
+def test_a_host_that_lets_us_do_nothing(prepared: object, said: str, code: ExitCode, store: Store) -> None:
+    with box(prepared(servers.database_server())) as made:  # type: ignore[operator]
+        (result,) = plan(store, made.job(RESOURCES))
+    assert said in result.error
+    assert result.hint
+    assert result.code == code
+
+
+def test_a_windows_that_is_not_managed_is_refused_in_one_line(store: Store) -> None:
+    with box(servers.bare(9600)) as made:
+        (result,) = plan(store, made.job(RESOURCES))
+    assert result.code == ExitCode.FAILED
+    assert "9600" in result.error
+
+
+def test_on_a_domain_controller_local_accounts_are_refused_with_the_reason(store: Store) -> None:
+    with box(servers.bare(20348, product="LanmanNT")) as made:
+        (planned,) = plan(store, made.job(RESOURCES[:3]))
+        (applied,) = apply(store, made.job(RESOURCES[:3]))
+    assert {(item.change.verdict, item.change.action) for item in planned.items} == {("would_change", "none")}
+    assert all("domain controller" in item.change.reason for item in planned.items)
+    assert planned.code == ExitCode.CHANGES
+    assert applied.code == ExitCode.FAILED
+
+
+def test_a_stale_host_is_left_untouched_and_named_by_property(db1: Box, store: Store) -> None:
+    before = dump(db1.state)
+    (result,) = apply(store, db1.job(RESOURCES), review=lambda now: ["service Spooler start_mode: …"])
+    assert result.status == "failed"
+    assert "service Spooler start_mode" in result.error
+    assert dump(db1.state) == before
+
+
+def test_what_a_failed_change_was_needed_for_is_not_reached_and_the_rest_is_applied(db1: Box, store: Store) -> None:
+    db1.state.password_policy["length"] = 64
+    (result,) = apply(store, db1.job(RESOURCES))
+    outcomes = {item.id.split("/")[0]: item.outcome for item in result.items if "Spooler" not in item.id}
+    assert outcomes == {
+        "local_user": "failed",
+        "group_members": "not_reached",
+        "user_right": "not_reached",
+        "service": "not_reached",
+    }
+    (spooler,) = [item for item in result.items if "Spooler" in item.id]
+    assert spooler.outcome == "applied"
+    assert result.code == ExitCode.FAILED
+    db1.state.password_policy["length"] = 0
+    assert apply(store, db1.job(RESOURCES))[0].code == ExitCode.OK
+
+
+def test_a_password_without_a_record_is_unknown_until_an_apply_sets_it(db1: Box, store: Store, tmp_path: Path) -> None:
+    apply(store, db1.job(RESOURCES[:1]))
+    fresh = Store.open(tmp_path / "another-controller")
+    (planned,) = plan(fresh, db1.job(RESOURCES[:1]))
+    assert planned.status == "unknown"
+    (proved,) = engine.plan([db1.job(RESOURCES[:1])], fresh, engine.Options(verify_passwords=True))
+    assert proved.status == "in_sync"
+    assert apply(fresh, db1.job(RESOURCES[:1]))[0].code == ExitCode.OK
+    assert plan(fresh, db1.job(RESOURCES[:1]))[0].status == "in_sync"
+
+
+def test_a_password_changed_on_the_host_is_a_difference(db1: Box, store: Store) -> None:
+    apply(store, db1.job(RESOURCES[:1]))
+    user = next(user for user in db1.state.users.values() if user["name"] == "op-support")
+    user["password_last_set"] = "2024-06-01T00:00:00.0000000Z"
+    (planned,) = plan(store, db1.job(RESOURCES[:1]))
+    assert planned.status == "changes"
+    assert list(planned.items[0].change.properties) == ["password"]
+
+
+def test_a_plan_from_a_snapshot_is_the_plan(db1: Box, store: Store) -> None:
+    job = db1.job(RESOURCES)
+    (observed,) = engine.observe([job], store)
+    (planned,) = plan(store, job)
+    offline = engine.plan_snapshot(job, dict(observed.observation), store)
+    assert [item.change for item in offline.items] == [item.change for item in planned.items]
+    holes = {key: answer for key, answer in observed.observation.items() if "Spooler" not in key}
+    (spooler,) = [i for i in engine.plan_snapshot(job, holes, store).items if "Spooler" in i.id]
+    assert spooler.change.verdict == "unknown"
