@@ -17,9 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError, Validatio
 from opdeploy.calls import Write, cmdlet_read, cmdlet_write, registry_read
 from opdeploy.formats import firewall_rules
 from opdeploy.formats.firewall_rules import ProfileSettings, Rule
-from opdeploy.model import Change, Machine, Unknown
+from opdeploy.model import Change, Machine, NotOurs, Unknown
 from opdeploy.resources.base import AS_SET, IGNORE_CASE, KEY, Answers, Reads, Scoped, properties
-from opdeploy.resources.values import OBSERVED, observed
+from opdeploy.resources.values import observed
 
 LOCAL = r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy"
 POLICY = r"SOFTWARE\Policies\Microsoft\WindowsFirewall"
@@ -221,9 +221,8 @@ class FirewallRule(Scoped):
         return self._observed(rule) if rule else None
 
     def _observed(self, rule: Rule) -> Self:
-        values = {"name": self.name, **observed_properties(rule)}
         try:
-            return type(self).model_validate(values, context=OBSERVED)
+            return type(self).observed(name=self.name, **observed_properties(rule))
         except ValidationError as error:
             named = ", ".join(str(problem["loc"][0]) for problem in error.errors())
             raise Unknown(f"its line in the registry says something of its {named} that is not known") from None
@@ -231,12 +230,21 @@ class FirewallRule(Scoped):
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         firewall = Firewall(answers)
         if policy := self._set_by_policy(change, firewall):
-            return policy
+            return NotOurs(policy)
         if change.verdict == "in_sync":
-            return firewall.without_effect(self.name, change.actual) if change.actual and not self.absent else ""
+            idle = firewall.without_effect(self.name, change.actual) if change.actual and not self.absent else ""
+            return NotOurs(f"right, but without effect: {idle}") if idle else ""
+        if not firewall.running:
+            return NotOurs("the firewall's service MpsSvc is not running: until it does, no rule can be changed")
         if change.action == "remove":
             return "its name holds one of * ? [ ], which the cmdlets take for a pattern" if PATTERN.search(self.name) else ""
         return self._cannot_be_made(change) or self._cannot_be_restated(change, firewall)
+
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        if change.action == "remove":
+            return ""
+        idle = Firewall(answers).without_effect(self.name, self.outcome(change))
+        return f"it will be without effect: {idle}" if idle else ""
 
     def _set_by_policy(self, change: Change[Any], firewall: Firewall) -> str:
         if not firewall.by_policy(self.name):
@@ -261,7 +269,7 @@ class FirewallRule(Scoped):
 
     def outcome(self, change: Change[Any]) -> FirewallRule:
         """The rule that the change would leave behind, every property told."""
-        before = change.actual or FirewallRule.model_validate({"name": self.name, **AS_MADE}, context=OBSERVED)
+        before = change.actual or type(self).observed(name=self.name, **AS_MADE)
         return before.model_copy(update=_given(self))
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
@@ -411,19 +419,19 @@ class Firewall:
         return firewall_rules.meaning(policy) != firewall_rules.meaning(local)
 
     def without_effect(self, name: str, rule: FirewallRule) -> str:
-        """Why a rule that is as it should be does nothing, '' if it does something in at least one of its profiles."""
+        """Why a rule does nothing, '' if it does something in at least one of its profiles."""
         if not rule.enabled:
             return ""
         if not self.running:
-            return "right, but without effect: the firewall's service MpsSvc is not running"
+            return "the firewall's service MpsSvc is not running"
         if (found := self.rule(name)) and ("AppPkgId", "") in found.others:
-            return "right, but without effect: it is for the app package '' (AppPkgId=), and Windows ignores such a rule"
+            return "it is for the app package '' (AppPkgId=), and Windows ignores such a rule"
         profiles = LOCAL_KEYS if rule.profiles == ANY_OF_THEM else rule.profiles or ()
         reasons = {profile: self._idle(self.in_force[profile], name, rule) for profile in profiles if profile in LOCAL_KEYS}
         if not all(reasons.values()):
             return ""
         told = {why: ", ".join(p for p, reason in reasons.items() if reason == why) for why in reasons.values()}
-        return "right, but without effect: " + "; ".join(f"{why} in profile {where}" for why, where in told.items())
+        return "; ".join(f"{why} in profile {where}" for why, where in told.items())
 
     def _idle(self, settings: ProfileSettings, name: str, rule: FirewallRule) -> str:
         if not settings.enabled:

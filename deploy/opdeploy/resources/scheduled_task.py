@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
+from xml.sax.saxutils import escape
 
 from pydantic import (
     AfterValidator,
@@ -28,9 +29,9 @@ from opdeploy.calls import Write, cmdlet_read, cmdlet_write, sid_resolve
 from opdeploy.formats import task_xml
 from opdeploy.formats.task_xml import Element, Normal, Value
 from opdeploy.model import Change, Machine, Principal, Unknown
-from opdeploy.resources.base import KEY, OPTION, Answers, Reads, Resource
+from opdeploy.resources.base import KEY, OPTION, Answers, Reads, Resource, principals
 from opdeploy.resources.task_parts import ActionSettings, Piece, TriggerSettings, account, flat, iso, shown, text_element
-from opdeploy.resources.values import OBSERVED, Duration, observed
+from opdeploy.resources.values import Duration, observed
 
 SERVICE_ACCOUNTS = ("S-1-5-18", "S-1-5-19", "S-1-5-20")
 GROUPS = re.compile(r"S-1-5-32-\d+|S-1-1-0|S-1-5-(4|11)")
@@ -181,8 +182,7 @@ class ScheduledTask(Resource):
         document = _document(answers)
         sids = {name: _sid(name, answers) for name in task_xml.account_names(document)}
         try:
-            parts = parts_of(task_xml.with_sids(document, sids))
-            return type(self).model_validate({"path": self.path, **parts}, context=OBSERVED)
+            return type(self).observed(path=self.path, **parts_of(task_xml.with_sids(document, sids)))
         except ValidationError as error:
             named = ", ".join(str(problem["loc"][0]) for problem in error.errors())
             raise Unknown(f"its XML says something of its {named} that is not known") from None
@@ -216,7 +216,9 @@ class ScheduledTask(Resource):
     def document(self, base: Element) -> str:
         """The XML to register: `base` with what is named here in place of what it has. References stay readable."""
         text = task_xml.render(_assembled(base, self))
-        return re.sub(r"&lt;(SID of [^<>]*?)&gt;", r"<\1>", text)
+        for reference in {principal.trustee for principal in principals(self) if not principal.resolved}:
+            text = text.replace(escape(reference), reference)
+        return text
 
 
 def _usual_logon(given: str | Principal) -> str:
