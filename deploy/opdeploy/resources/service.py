@@ -71,7 +71,8 @@ class Recovery(BaseModel):
         return self
 
     def __str__(self) -> str:
-        notes = [f"reset after {self.reset}"] if self.actions else []
+        reset = "never reset" if self.reset == "never" else f"reset after {self.reset}"
+        notes = [reset] if self.actions else []
         notes += [f"command {self.command}"] if self.command else []
         notes += ["also when it ends with an error"] if self.on_error_exit else []
         return "; ".join([", ".join(self.actions) or "nothing", *notes])
