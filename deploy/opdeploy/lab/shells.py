@@ -40,8 +40,8 @@ class Computer(Protocol):
         """Users (as `logon` gets them) with their passwords, which NTLM needs in the clear. Asked at each logon."""
 
     def start(self, command_line: str, account: Account, around: "Around", *, skip_cmd: bool) -> "Process":
-        """Raises PermissionError for an account without rights; FileNotFoundError where CreateProcess finds no file; through cmd.exe that is output, no error;
-        PermissionError for an account that WinRM's descriptor does not let in."""
+        """Raises PermissionError for an account without rights; FileNotFoundError where CreateProcess finds no file (through
+        cmd.exe that is output, no error)."""
 
 
 @dataclass(frozen=True)

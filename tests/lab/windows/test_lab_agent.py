@@ -92,6 +92,13 @@ def test_an_unknown_argument_of_a_verb_is_refused(ask):
     assert ask(Call("sid.resolve", {"name": "SYSTEM", "nonsense": 1})).id == "NamedParameterNotFound"
 
 
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"host.read"}))
+def test_arguments_of_a_wrong_shape_are_an_error_and_break_nothing(computer, verb):
+    for args in ({}, {name: None for name in source.read(agent_source()).verbs[verb]}):
+        (answer,) = computer.ask([Call(verb, args)], source=agent_source())
+        assert answer is None or isinstance(answer, Failure | dict)
+
+
 def test_a_cmdlet_that_only_the_source_lists_is_an_error_and_no_silent_success():
     text = agent_source().replace("'Get-Service'          = @('Name')", "'Get-Process'          = @('Name')")
     assert "'Get-Process' " in text

@@ -8,6 +8,7 @@ from lab_asking import agent_source
 
 from opdeploy import calls
 from opdeploy.lab.http import serve
+from opdeploy.lab.shells import Around
 from opdeploy.lab.windows import accounts, console, servers
 from opdeploy.lab.windows.computer import Behaviour, Computer, LoggedOn, request_lines
 from opdeploy.model import HostError, Secret
@@ -147,7 +148,7 @@ def test_powershell_takes_its_time_and_a_terminated_one_says_nothing():
     "line", ["", '"', "powershell", "powershell -EncodedCommand !!", "cmd /c", "powershell -e AAA", "a" * 9000]
 )
 def test_no_command_line_breaks_the_table(computer, line):
-    result = console.run(computer.state, computer.token(LoggedOn(ADMIN, "")), console.read(line))
+    result = console.run(computer.state, computer.token(LoggedOn(ADMIN, "")), console.read(line), Around())
     assert result.exit in (0, 1)
 
 

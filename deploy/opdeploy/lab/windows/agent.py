@@ -112,7 +112,10 @@ class Agent:
         with self.lock:
             if verb in WRITES:
                 self.state.tick()
-            return VERBS[verb](Context(self.state, self.token, self.source), arguments)
+            try:
+                return VERBS[verb](Context(self.state, self.token, self.source), arguments)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise errors.unfit(verb, error) from None
 
     def _reply(self, value: dict[str, Any], last: bool) -> None:
         self._pending += reply(value)

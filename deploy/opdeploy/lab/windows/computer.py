@@ -21,6 +21,8 @@ from opdeploy.lab.windows.console import Command
 from opdeploy.lab.windows.state import State
 from opdeploy.lab.windows.wire import encode
 
+PLAIN = Around()
+
 
 @dataclass
 class Behaviour:
@@ -74,7 +76,7 @@ class Computer:
             groups = accounts.groups_of(self.state, self._sid(account))
             return bool({ADMINISTRATORS, REMOTE_MANAGEMENT} & set(groups))
 
-    def start(self, command_line: str, account: Account, around: Around = Around(), *, skip_cmd: bool = False) -> Process:
+    def start(self, command_line: str, account: Account, around: Around = PLAIN, *, skip_cmd: bool = False) -> Process:
         """Raises FileNotFoundError where CreateProcess would, and PermissionError for an account without rights."""
         if not self.may_open_shell(account):
             raise PermissionError("Access is denied.")

@@ -75,7 +75,7 @@ def _powershell(rest: str) -> Command:
     return Command("reader") if READER in text else Command("powershell", text.strip())
 
 
-def run(state: State, token: Token, command: Command, around: Around = Around()) -> Result:
+def run(state: State, token: Token, command: Command, around: Around) -> Result:
     text = command.text
     if command.kind == "powershell":
         parts = [part.strip() for part in re.split(r"[;\r\n]+", text)]

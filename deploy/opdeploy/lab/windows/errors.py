@@ -98,6 +98,12 @@ def item(message: str, type: str, id: str, name: str, category: str, hresult: in
     return Refused(message, type, f"{id},{cmdlet(name)}", category, hresult)
 
 
+def unfit(verb: str, error: Exception) -> Refused:
+    """Arguments of a shape that the verb's model can't take: PowerShell would convert them or fail, the lab always fails."""
+    what = f"{type(error).__name__} in the lab's {verb}: its arguments have not the shape that opdeploy.calls gives them"
+    return Refused(what, "System.ArgumentException", "lab.Unfit", "InvalidArgument", -2147024809)
+
+
 def not_modelled(what: str) -> Refused:
     """Never a silent success: the lab says that it does not know."""
     return Refused(f"the lab has no model of {what}", "System.NotImplementedException", "lab.NotModelled", "NotImplemented")
