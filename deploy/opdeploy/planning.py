@@ -99,6 +99,16 @@ def reads_after(resource: Resource, observation: Observation) -> list[Read]:
     return further + [name_resolve(p.sid) for p in principals(actual) if p.resolved and not p.name]
 
 
+def stirred_reads(changed: Resource, desired: Desired) -> list[Read]:
+    """What other resources and scopes have to ask again once this one was changed, since they stand on it.
+
+    An account now has a SID, a folder is there, what is below it inherits anew: the old answers would be *stale*.
+    """
+    tokens = changed.stirs()
+    reads = [read for managed in desired.resources if managed.resource.needs() & tokens for read in reads_of(managed.resource)]
+    return reads + [read for scope, _ in desired.scopes if scope.needs() & tokens for read in scope.reads().values()]
+
+
 def _then_reads(resource: Resource, answers: Answers) -> Mapping[str, Read]:
     try:
         return resource.then_reads(answers)

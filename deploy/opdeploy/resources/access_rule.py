@@ -77,7 +77,7 @@ class AccessRule(Scoped):
         return self.KIND, f"{self.path} {self.principal.identity} {self.type}".lower()
 
     def needs(self) -> frozenset[str]:
-        return super().needs() | {path_token(path) for path in (self.path, *paths_above(self.path))}
+        return super().needs() | self.scope_needs(self.path)
 
     def stirs(self) -> frozenset[str]:
         """What is below inherits from it."""
@@ -180,6 +180,10 @@ class AccessRule(Scoped):
     @classmethod
     def scope_reads(cls, of: str) -> Reads:
         return {"sddl": sddl_read(of)}
+
+    @classmethod
+    def scope_needs(cls, of: str) -> frozenset[str]:
+        return frozenset(path_token(path) for path in (of, *paths_above(of)))
 
     @classmethod
     def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:

@@ -281,6 +281,9 @@ class Scope:
     def reads(self) -> Reads:
         return self.kind.scope_reads(self.of)
 
+    def needs(self) -> frozenset[str]:
+        return self.kind.scope_needs(self.of)
+
     @property
     def why(self) -> str:
         return f"not in the inventory, {self.kind.SCOPE} {self.of} is exact"
@@ -301,6 +304,11 @@ class Scoped(Resource):
     @classmethod
     def scope_reads(cls, of: str) -> Reads:
         raise NotImplementedError
+
+    @classmethod
+    def scope_needs(cls, of: str) -> frozenset[str]:
+        """Tokens of what the scope stands on."""
+        return frozenset()
 
     @classmethod
     def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:

@@ -74,9 +74,13 @@ CHECKS: dict[str, Callable[[Any], Data]] = {
     "multi_string": _texts, "binary": _octets,
 }  # fmt: skip
 AS_STORED: dict[str, Callable[[Any], Data]] = {  # what the agent answers; .NET has signed numbers
-    "string": str, "expand_string": str, "dword": lambda data: int(data) % (1 << 32),
-    "qword": lambda data: int(data) % (1 << 64), "multi_string": tuple, "binary": lambda data: base64.b64decode(data, validate=True),
-}  # fmt: skip
+    "string": str,
+    "expand_string": str,
+    "dword": lambda data: int(data) % (1 << 32),
+    "qword": lambda data: int(data) % (1 << 64),
+    "multi_string": tuple,
+    "binary": lambda data: base64.b64decode(data, validate=True),
+}
 
 
 # ---------------------------------------------------------------- names

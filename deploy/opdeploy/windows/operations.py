@@ -20,7 +20,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationValueError
 
 from opdeploy.model import Change
-from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of
+from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of, stirred_reads
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, parts
 from opdeploy.windows.carrier import AgentCommand, Refusal
@@ -66,7 +66,7 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
             yield Refusal(f"{change.resource.KIND} {change.resource.key}: {change.reason}")
             return
         answers = world.answers(change.resource)
-        yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world))
+        yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world, station.desired))
         if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
             yield AgentCommand(reads=further)
         station.remember(change.resource)
@@ -75,10 +75,13 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
 
 
-def read_back(change: Change[Any], world: World) -> list[Any]:
-    """What proves a change, in the request that makes it: its first reads, and its second as far as they are known."""
+def read_back(change: Change[Any], world: World, desired: Desired = Desired()) -> list[Any]:
+    """What proves a change, in the request that makes it: its first reads, and its second as far as they are known.
+
+    And what others stand on it for: their answers would be old.
+    """
     reads = [*reads_of(change.resource), *reads_after(change.resource, world.observation)]
-    return list(dict.fromkeys(reads))
+    return list(dict.fromkeys([*reads, *stirred_reads(change.resource, desired)]))
 
 
 def remaining(change: Change[Any]) -> str:
