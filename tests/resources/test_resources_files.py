@@ -16,7 +16,7 @@ from opdeploy.lab.windows import files, servers, source, verbs
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import Refused
 from opdeploy.lab.windows.state import State
-from opdeploy.model import Change, Secret
+from opdeploy.model import Change, Property, Secret
 from opdeploy.planning import Desired, Managed, World, plan_one
 from opdeploy.resources import file as file_kind
 from opdeploy.resources.access_rule import AccessRule
@@ -202,7 +202,7 @@ def difference(after: str, before: Any, **given: Any) -> list[str]:
     if isinstance(before, bytes):
         host.apply(desired(File(path=r"D:\op.ini", content=before)))
     world = host.observe(desired(wanted))
-    asked = wanted.optional_reads()["diff"] if before is not None else {}
+    asked = wanted.optional_reads()["diff"]
     world.observation |= {read.key: host.run(read) for read in asked.values()}
     return file_kind.in_words(plan_one(Managed(wanted), world), world.answers(wanted))
 
@@ -232,7 +232,15 @@ def test_what_is_too_long_is_not_shown_in_words() -> None:
     assert difference("a\n", b"b" * (file_kind.IN_WORDS + 1)) == ["(longer than 256 KB: not shown in words)"]
 
 
-def test_contents_that_were_not_asked_for_are_told_as_such() -> None:
+def test_contents_that_could_not_be_read_are_told_as_such() -> None:
+    wanted, read = File(path=r"D:\op.ini", content="a"), file_read(r"D:\op.ini")
+    change = Change(wanted, wanted, "would_change", "update", properties={"sha256": Property(None, "")})
+    assert wanted.words(change, Answers({"content": read}, {read.key: Failure("in use")})) == [
+        "(its old contents were not read: in use)"
+    ]
+
+
+def test_without_being_asked_nothing_is_said_in_words() -> None:
     wanted = File(path=r"D:\op.ini", content="a")
-    change = Change(wanted, wanted, "would_change", "update", properties={"sha256": None})  # type: ignore[dict-item]
-    assert file_kind.in_words(change, Answers({}, {})) == ["(its old contents were not read: content: was not read)"]
+    change = Change(wanted, None, "would_change", "create", properties={"sha256": Property(None, "")})
+    assert wanted.words(change, Answers({}, {})) == []

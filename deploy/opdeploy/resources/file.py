@@ -158,6 +158,9 @@ class File(Resource):
             return "its content is not what it should be, and only a digest was given: nothing to write"
         return ""
 
+    def words(self, change: Change[Any], answers: Answers) -> list[str]:
+        return in_words(change, answers)
+
     # ------------------------------------------------------------ writing
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
@@ -186,11 +189,13 @@ class File(Resource):
 
 
 def in_words(change: Change[File], answers: Answers) -> list[str]:
-    """The lines of `--diff` for one change: needs the optional read; empty where the contents are not what differs."""
+    """The lines of `--diff` for one change; empty where the contents are not what differs, or nobody asked."""
     if not change.touches("sha256") or change.resource.absent:
         return []
     if change.resource.sensitive:
         return [HIDDEN]
+    if not answers.has("content"):
+        return []
     if change.actual is None:
         return unified(change, b"")
     try:
