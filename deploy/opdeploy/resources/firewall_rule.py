@@ -289,7 +289,10 @@ class FirewallRule(Scoped):
         return cmdlet_write("New-NetFirewallRule", Name=self.name, **_parameters(given))
 
     def _set(self, change: Change[Any]) -> Write:
-        given = _parameters({name: value for name, value in _given(self).items() if change.touches(name)})
+        """ICMP types are kept by protocol: another protocol has none until it is told."""
+        also = {"icmp_types"} if change.touches("protocol") and self.outcome(change).icmp_types != ANY_OF_THEM else set()
+        told = _given(self.outcome(change)).items()
+        given = _parameters({name: value for name, value in told if change.touches(name) or name in also})
         renamed = {"NewDisplayName" if name == "DisplayName" else name: value for name, value in given.items()}
         return cmdlet_write("Set-NetFirewallRule", Name=self.name, **renamed)
 
