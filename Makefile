@@ -8,7 +8,6 @@ demo: .venv/run
 	@exec $(BIN)/opdeploy demo
 
 test: .venv/dev
-	@CI= tests/prepare
 	$(BIN)/ruff check deploy tests roles
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -6,11 +6,12 @@ OPDEPLOY_INVENTORY in the environment) names: roles, settings and how it is reac
 
 import os
 
+from pyinfra import host
+
 from opdeploy import roles
 from opdeploy.inventory import load
 from opdeploy.model import UsageError
 from opdeploy.windows import operations as windows
-from pyinfra import host
 
 folder = host.data.get("opdeploy_inventory") or os.environ.get("OPDEPLOY_INVENTORY")
 if not folder:

@@ -10,7 +10,7 @@ from opdeploy.model import Change, ExitCode, Machine, Outcome
 
 Status = Literal["in_sync", "changes", "unknown", "unreachable", "failed"]
 VERDICTS = ("in_sync", "would_change", "unknown", "not_applicable")
-_CODES = {
+_CODES: dict[Status, ExitCode] = {
     "in_sync": ExitCode.OK,
     "changes": ExitCode.CHANGES,
     "unknown": ExitCode.UNKNOWN,
