@@ -56,5 +56,7 @@ def told(desired: Desired) -> str:
 
 
 def _said(resource: Resource) -> list[str]:
-    options = [name for name in parts(type(resource), OPTION) if getattr(resource, name)]
-    return options + [name for name in properties(type(resource)) if getattr(resource, name) is not None]
+    """What is not as it is anyway, and may be shown."""
+    fields = type(resource).model_fields
+    names = [*parts(type(resource), OPTION), *properties(type(resource))]
+    return [name for name in names if fields[name].repr and getattr(resource, name) != fields[name].default]

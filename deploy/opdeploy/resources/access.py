@@ -30,6 +30,7 @@ PARTS = ("this_folder", "subfolders", "files", "deeper_subfolders", "deeper_file
 Masks = Mapping[str, int]  # by part; one that is not there gets nothing
 
 WIDE = {"S-1-1-0", "S-1-5-11", "S-1-5-32-545"}  # Everyone, Authenticated Users, Users: a deny for them hits anybody
+KEPT = ("S-1-5-18", "S-1-5-32-544")  # SYSTEM and Administrators: a folder that is ours always keeps what they are allowed
 CREATORS = {"S-1-3-0", "S-1-3-1"}
 FULL_CONTROL = FILE_RIGHTS["FullControl"] & ~SYNCHRONIZE
 

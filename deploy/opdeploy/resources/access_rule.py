@@ -29,7 +29,6 @@ from opdeploy.resources.access import ALL, AppliesTo, Masks, Propagation, Rights
 from opdeploy.resources.base import KEY, Answers, Option, Reads, Scoped, path_token, paths_above
 from opdeploy.resources.values import LocalPath, observed
 
-KEPT = {"S-1-5-18", "S-1-5-32-544"}  # SYSTEM and Administrators: an owned folder always keeps what they are allowed
 OTHER_TYPES = {"allow": {"XA", "OA"}, "deny": {"XD", "OD"}}
 
 
@@ -191,7 +190,7 @@ class AccessRule(Scoped):
         rules: dict[tuple[str, RuleType], None] = {}
         for ace in access.explicit(_aces(access.descriptor(of, answers))):
             type_: RuleType = "deny" if ace.denies else "allow"
-            if ace.sid and not (ace.sid in KEPT and type_ == "allow"):
+            if ace.sid and not (ace.sid in access.KEPT and type_ == "allow"):
                 rules[ace.sid, type_] = None
         for sid, which in rules:
             yield cls(path=of, principal=Principal.of_sid(sid), type=which, absent=True)

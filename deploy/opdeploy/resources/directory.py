@@ -1,14 +1,15 @@
 """A folder: that it is there, whose it is, and whether it inherits access from above.
 
 Made with its parents, removed only when nothing is in it. A folder that stops inheriting keeps what it inherited as
-entries of its own (as `icacls /inheritance:d` does), so nobody is locked out; one that starts again keeps its own and gets
-what comes from above. A new folder's descriptor is only known once it stands, so owner and inheritance follow in a second
+entries of its own (as `icacls /inheritance:d` does), so nobody is locked out; with `keep_inherited: false` only its own
+entries stay, beside full control for SYSTEM and Administrators. One that starts again keeps its own and gets what comes
+from above. A new folder's descriptor is only known once it stands, so owner and inheritance follow in a second
 pass. The entries themselves are `access_rule`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
@@ -18,7 +19,7 @@ from opdeploy.calls import Write, cmdlet_write, file_stat, sddl_read, sddl_write
 from opdeploy.formats.sddl import Ace, SecurityDescriptor
 from opdeploy.model import Change, Machine, Missing, Principal
 from opdeploy.resources import access
-from opdeploy.resources.base import KEY, Answers, Reads, Resource, path_token, paths_above
+from opdeploy.resources.base import KEY, Answers, Option, Reads, Resource, path_token, paths_above
 from opdeploy.resources.values import LocalPath
 
 
@@ -29,11 +30,14 @@ class Directory(Resource):
     path: Annotated[LocalPath, KEY]
     owner: Principal | None = None
     inherits: bool | None = None
+    keep_inherited: Option = True
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
         if self.absent and not paths_above(self.path):
             raise ValueError("a drive can't be removed")
+        if not self.keep_inherited and self.inherits is not False:
+            raise ValueError("keep_inherited says what stays when inherits is no; it goes with nothing else")
         return self
 
     def provides(self) -> frozenset[str]:
@@ -66,6 +70,10 @@ class Directory(Resource):
             return "it is not empty: only an empty folder is removed, so look at what is in it first"
         return ""
 
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        closes = change.actual is not None and change.touches("inherits") and not self.keep_inherited
+        return "of what it inherits, only SYSTEM and Administrators keep their access" if closes else ""
+
     # ------------------------------------------------------------ writing
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
@@ -84,12 +92,19 @@ class Directory(Resource):
             return found
         if self.inherits:
             return replace(found, dacl=replace(found.dacl, flags=found.dacl.flags - {"P"}))
-        own = tuple(dict.fromkeys(map(_as_own, found.dacl.aces)))
+        own = tuple(dict.fromkeys(map(_as_own, found.dacl.aces))) if self.keep_inherited else _only_own(found.dacl.aces)
         return replace(found, dacl=replace(found.dacl, flags=found.dacl.flags | {"P"}, aces=own))
 
 
 def _protected(found: SecurityDescriptor) -> bool:
     return found.dacl is not None and "P" in found.dacl.flags
+
+
+def _only_own(aces: Iterable[Ace]) -> tuple[Ace, ...]:
+    own = access.explicit(aces)
+    for sid in access.KEPT:
+        own = access.with_entry(own, access.new_entry("allow", sid, access.FULL_CONTROL, access.flags_of(access.PARTS)))
+    return own
 
 
 def _as_own(ace: Ace) -> Ace:

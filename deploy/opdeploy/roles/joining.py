@@ -61,9 +61,13 @@ def _first(wish: Wish, resource: Resource) -> _Joined:
 
 
 def _told(resource: Resource) -> dict[str, Any]:
-    """What a resource says: its properties, and the options that are not as they are without a word."""
+    """What a resource says: its properties, and the options that are not as they are without a word.
+
+    What is never shown (a file's content) speaks through a property of its own (the digest).
+    """
     kind = type(resource)
-    options = {name for name in parts(kind, OPTION) if getattr(resource, name) != kind.model_fields[name].default}
+    fields = {name: kind.model_fields[name] for name in parts(kind, OPTION)}
+    options = {name for name, info in fields.items() if info.repr and getattr(resource, name) != info.default}
     told = {name: getattr(resource, name) for name in kind.model_fields if name in options or name in properties(kind)}
     return {name: value for name, value in told.items() if value is not None}
 

@@ -107,7 +107,9 @@ class Template(ProjectFile):
             raise ValueError(f"templates/{self.name} cannot be filled in: {type(error).__name__}{told}") from None
 
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
 
 
 def _revealed(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -32,19 +32,17 @@ def keyed(by: str) -> BeforeValidator:
 
     ``services: Annotated[dict[str, Service], keyed("name")]`` lets an inventory say ``OPMsg: {state: running}``.
     """
-
-    def named(value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        if twice := [name for name, item in value.items() if isinstance(item, Mapping) and by in item]:
-            raise ValueError(f"{twice[0]}: its {by} is what stands before the colon; take {by} out")
-        return {name: _with(item, by, name) for name, item in value.items()}
-
-    return BeforeValidator(named)
+    return BeforeValidator(lambda value: with_key(value, by) if isinstance(value, Mapping) else value)
 
 
-def _with(item: Any, key: str, value: str) -> Any:
-    return {**(item or {}), key: value} if item is None or isinstance(item, Mapping) else item
+def with_key(entries: Mapping[str, Any], by: str, value: Callable[[str], str] = str) -> dict[str, Any]:
+    """The entries, each with what its name stands for as its `by`. Raises ValueError where one says it a second time."""
+    if twice := [name for name, entry in entries.items() if isinstance(entry, Mapping) and by in entry]:
+        raise ValueError(f"{twice[0]}: its {by} is what stands before the colon; take {by} out")
+    return {
+        name: {**(entry or {}), by: value(name)} if entry is None or isinstance(entry, Mapping) else entry
+        for name, entry in entries.items()
+    }
 
 
 def _plain_types(annotation: Any) -> Iterator[Any]:

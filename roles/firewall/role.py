@@ -1,0 +1,51 @@
+"""Rules of the Windows Firewall, all in one group, which may be ours as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from opdeploy.inventory import Host
+from opdeploy.resources.base import OPTION, Resource, Scope
+from opdeploy.resources.firewall_rule import ANY_OF_THEM, FirewallRule
+from opdeploy.roles import Required, RoleSettings, keyed
+
+
+class Rule(FirewallRule):
+    """A rule as an inventory has it. It stands for something in use, so it is enabled unless it says otherwise."""
+
+    enabled: bool | None = True
+    reason: Annotated[str, OPTION] = ""
+
+    @model_validator(mode="after")
+    def _says_from_where(self) -> Self:
+        if self.group is not None:
+            raise ValueError("the group stands once, for all rules; take it out of the rule")
+        if self.absent or (self.direction, self.action) != ("inbound", "allow"):
+            return self
+        if self.remote_addresses is None:
+            raise ValueError("an inbound allow rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
+        if self.remote_addresses == ANY_OF_THEM and not self.reason.strip():
+            raise ValueError("remote_addresses Any lets everybody in: name the practice's network, or say why (reason: …)")
+        return self
+
+    def in_group(self, group: str) -> FirewallRule:
+        if self.absent:
+            return FirewallRule(name=self.name, absent=True)
+        named = {name: getattr(self, name) for name in FirewallRule.model_fields if getattr(self, name) is not None}
+        return FirewallRule.model_validate({"display_name": self.name, **named, "group": group})
+
+
+class Settings(RoleSettings):
+    group: Annotated[str, Field(min_length=1)] = "OP"
+    exact: bool = False
+    rules: Annotated[dict[str, Rule], keyed("name")] = Required("each rule's id, and below it what it allows or blocks")
+
+
+def resources(firewall: Settings, host: Host) -> Iterator[Resource | Scope]:
+    for rule in firewall.rules.values():
+        yield rule.in_group(firewall.group)
+    if firewall.exact:
+        yield Scope(FirewallRule, firewall.group)
