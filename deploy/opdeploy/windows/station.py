@@ -21,6 +21,8 @@ from opdeploy.windows import session as winrm_session
 from opdeploy.windows.session import Counters, Session, Target
 
 LOCAL = "record."  # verbs that the run store answers
+REQUEST = 700_000  # characters: ConvertFrom-Json stops at 2,097,152 on some builds of 5.1
+WALKS_THE_TREE = 3600.0  # seconds: Windows passes a new access list on to everything below
 
 SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}
 FIRST_CLIENT = 10240  # Windows 10
@@ -71,11 +73,21 @@ class Station:
         return answers
 
     def write(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Failure]:
-        """Makes writes and reads back in one request; the failures of the writes. Reads go on after a failed write."""
+        """Makes writes and reads back in one request; the failures of the writes. Reads go on after a failed write.
+
+        Only a file's pieces may need more requests than one: those before the last have no reads, and a failure ends them.
+        """
+        *firsts, last = batches(writes)
+        failures: list[Failure] = []
+        for batch in firsts:
+            failures = failures or self._write(batch, ())
+        return failures or self._write(last, reads)
+
+    def _write(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Failure]:
         remote = [read for read in reads if not read.verb.startswith(LOCAL)]
         calls: list[Call] = [*writes, *remote]
         try:
-            answers = self._open(write=True).ask(calls, writes=len(writes))
+            answers = self._open(write=True).ask(calls, writes=len(writes), deadline=deadline(writes))
         except HostError:
             self.lost = True
             raise
@@ -142,6 +154,25 @@ class Station:
 
 def _total(spent: Sequence[Counters], name: str) -> float:
     return float(sum(getattr(counters, name) for counters in spent))
+
+
+def batches(writes: Sequence[Write]) -> list[list[Write]]:
+    """In order, each with at most `REQUEST` characters, as near as its key tells; never none."""
+    found: list[list[Write]] = [[]]
+    size = 0
+    for write in writes:
+        weight = len(write.key)
+        if found[-1] and size + weight > REQUEST:
+            found.append([])
+            size = 0
+        found[-1].append(write)
+        size += weight
+    return found
+
+
+def deadline(writes: Sequence[Write]) -> float | None:
+    """Seconds that the slowest of them may take; None for what is usual."""
+    return WALKS_THE_TREE if any(write.verb == "sddl.write" for write in writes) else None
 
 
 def check(machine: Machine) -> Machine:
