@@ -1,0 +1,86 @@
+"""The lab's practice, which has every kind, over real WS-Man: applied twice, from a bare host and from a believable one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from labs import Box, box
+
+from opdeploy import engine, roles
+from opdeploy.inventory import load
+from opdeploy.lab.windows import servers
+from opdeploy.lab.windows.state import State, dump
+from opdeploy.model import ExitCode
+from opdeploy.planning import Desired
+from opdeploy.resources import KINDS
+from opdeploy.results import HostResult, Run
+from opdeploy.store import Store
+
+PROJECT = Path(__file__).parents[2]
+PASSWORDS = ("installer-password", "interface-password", *(f"support-password-{host}" for host in ("db1", "backup1", "ts1")))
+
+
+def with_data_drive(build: int, product: str) -> State:
+    state = servers.bare(build, product)
+    servers._data_drive(state)
+    return state
+
+
+HOSTS: dict[str, tuple[str, Callable[[], State]]] = {
+    "database server": ("db1", servers.database_server),
+    "backup station": ("backup1", servers.backup_station),
+    "terminal server": ("ts1", servers.terminal_server),
+    "a bare server as terminal server": ("ts1", lambda: with_data_drive(26100, "ServerNT")),
+    "a bare workstation as backup station": ("backup1", lambda: with_data_drive(22631, "WinNT")),
+}
+
+
+@pytest.fixture(scope="module")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
+    folder = tmp_path_factory.mktemp("practice") / "lab"
+    shutil.copytree(PROJECT / "inventories" / "lab", folder, ignore=shutil.ignore_patterns(".lab"))
+    (folder / ".lab").mkdir()
+    for name in PASSWORDS:
+        (folder / ".lab" / name).write_text(f"Pass-{uuid4()}")
+    (folder / ".lab" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+    inventory = load(folder)
+    return {host.name: desired for host, desired in roles.compile(inventory, inventory.hosts, roles.find())}
+
+
+@pytest.fixture(params=HOSTS)
+def host(request: pytest.FixtureRequest, practice: dict[str, Desired]) -> Iterator[tuple[Box, engine.Job]]:
+    name, state = HOSTS[request.param]
+    with box(state()) as made:
+        yield made, made.of(practice[name])
+
+
+def apply(store: Store, job: engine.Job) -> HostResult:
+    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "no-digest")
+    (result,) = engine.apply([job], store, store.begin(run))
+    return result
+
+
+def test_the_practice_has_every_kind(practice: dict[str, Desired]) -> None:
+    named = {managed.resource.KIND for desired in practice.values() for managed in desired.resources}
+    assert named == set(KINDS)
+
+
+def test_applied_twice_it_changes_nothing_the_second_time(host: tuple[Box, engine.Job], tmp_path: Path) -> None:
+    made, job = host
+    store = Store.open(tmp_path / "store")
+    (planned,) = engine.plan([job], store)
+    assert [(item.id, item.change.reason) for item in planned.items if item.change.verdict == "unknown"] == []
+    applied = apply(store, job)
+    assert [
+        (item.id, item.outcome, item.error or item.change.reason) for item in applied.items if item.code != ExitCode.OK
+    ] == []
+    before = dump(made.state)
+    (again,) = engine.plan([job], store)
+    assert [item.id for item in again.items if item.change.verdict != "in_sync"] == []
+    assert apply(store, job).code == ExitCode.OK
+    assert dump(made.state) == before
+    assert made.shells() == 0
