@@ -1,0 +1,60 @@
+"""From a command line to what every host should be, and to a run's record of who asked for it."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from opdeploy.cli.options import Asked
+from opdeploy.inventory import Host, Inventory, read, select
+from opdeploy.resources.desired import Desired
+from opdeploy.results import HostResult, Run
+from opdeploy.roles import Roles, compile, find, sources
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An inventory that is right, with the chosen hosts and what each should be."""
+
+    inventory: Inventory
+    roles: Roles
+    hosts: tuple[tuple[Host, Desired], ...]
+
+    @property
+    def sources(self) -> str:
+        return sources(self.inventory, self.roles)
+
+
+def compiled(asked: Asked) -> Compiled:
+    """Raises InventoryError with everything that is wrong, UsageError for a limit or role that names nothing."""
+    roles = find(asked.roles_path)
+    inventory = read(asked.inventory)
+    everything = compile(inventory, inventory.hosts, roles, asked.roles)
+    chosen = {host.name for host in select(inventory, asked.limits)}
+    return Compiled(inventory, roles, tuple((host, desired) for host, desired in everything if host.name in chosen))
+
+
+def new_run(command: Literal["plan", "apply", "drift"], what: Compiled, hosts: Sequence[HostResult] = ()) -> Run:
+    """A run of now, by whoever is at the keyboard."""
+    now = datetime.now(UTC)
+    return Run(
+        command=command,
+        run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        by=f"{_user()}@{socket.gethostname()}",
+        inventory=str(what.inventory.path),
+        sources=what.sources,
+        hosts=tuple(hosts),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an id without an entry in passwd, as in some containers
+        return "unknown"

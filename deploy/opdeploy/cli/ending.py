@@ -1,0 +1,68 @@
+"""How a command ends: every error becomes its exit code and lines that a person understands, none a traceback.
+
+The codes are `opdeploy.model.ExitCode`'s. click's own errors are wrong usage (64): its 2 would read as drift.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from opdeploy.cli import crash, terminal
+from opdeploy.cli.app import app
+from opdeploy.cli.place import Place
+from opdeploy.model import ExitCode, OpdeployError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """A process's one command: SIGTERM and SIGHUP unwind it as Ctrl-C does, with their own codes."""
+    place = Place()
+    _prepare(place)
+    return run(arguments, place)
+
+
+def run(arguments: Sequence[str], place: Place) -> int:
+    """Runs one command line and returns its exit code."""
+    try:
+        return _ran(arguments, place)
+    except (KeyboardInterrupt, click.Abort):  # click makes an Abort of Ctrl-C
+        terminal.say("interrupted: nothing runs any more; the same command can be run again")
+        return ExitCode.INTERRUPTED
+    except OpdeployError as error:
+        terminal.error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return ExitCode.USAGE
+    except Exception as error:
+        terminal.say(crash.told(error, place.store))
+        return ExitCode.FAILED
+    finally:
+        terminal.flush()
+
+
+def _ran(arguments: Sequence[str], place: Place) -> int:
+    code = app.main(list(arguments), prog_name="opdeploy", standalone_mode=False, obj=place)
+    return int(code or ExitCode.OK)
+
+
+def _prepare(place: Place) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no arrow is no reason to fail
+    threading.excepthook = lambda lost: crash.noted(lost.exc_value, place.store)
+    sys.unraisablehook = lambda lost: crash.noted(lost.exc_value, place.store)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _ended)
+        signal.signal(signal.SIGHUP, _ended)
+
+
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwinds, so that sessions are closed and processes ended."""
+    raise SystemExit(128 + number)

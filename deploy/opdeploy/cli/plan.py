@@ -1,0 +1,78 @@
+"""``opdeploy plan``: the difference between the hosts and the inventory, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from opdeploy.cli import from_snapshots, options, showing, terminal
+from opdeploy.cli.compiled import compiled, new_run
+from opdeploy.cli.options import Asked
+from opdeploy.engine import Job, Options
+from opdeploy.engine import plan as planned
+from opdeploy.model import ExitCode, UsageError
+from opdeploy.reports.plan_file import plan_document
+from opdeploy.results import Run
+from opdeploy.store import Store
+
+
+@click.command("plan")
+@options.asking(options.inventory, options.roles_path, options.store, options.limit, options.role)
+@click.option("--from", "snapshots", type=click.Path(path_type=Path), metavar="DIR", help="Plan from snapshots, not hosts.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan here, for review and apply.")
+@options.output
+@click.option("--commands", is_flag=True, help="Show under each change the calls that apply would make.")
+@click.option("--diff", is_flag=True, help="Show the difference of files in words.")
+@click.option("--verify-passwords", is_flag=True, help="Prove passwords by one logon each; it stands in the hosts' logs.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what is in sync too.")
+def command(
+    asked: Asked,
+    snapshots: Path | None,
+    out: Path | None,
+    form: str,
+    commands: bool,
+    diff: bool,
+    verify_passwords: bool,
+    verbose: bool,
+) -> ExitCode:
+    """Show what apply would change. Writes nothing; the hosts are sent nothing that could.
+
+    Exit codes: 0 in sync, 2 changes pending, 3 a host or something on it is unknown, 1 failed, 64 a bad inventory.
+
+    \b
+    Examples:
+      opdeploy plan -i inventories/lab
+      opdeploy plan --limit db1.example --commands --diff
+      opdeploy plan --out monday.json && opdeploy apply monday.json
+      opdeploy plan --from snapshots/ --format json
+    """
+    what = compiled(asked)
+    jobs = [Job(host, desired) for host, desired in what.hosts]
+    wanted = Options(diff, verify_passwords)
+    run = new_run("plan", what)
+    with closing(Store.open(asked.store)) as store:
+        with terminal.Progress() as progress:
+            if snapshots:
+                hosts = from_snapshots.planned(jobs, snapshots, store, wanted)
+            else:
+                hosts = planned(jobs, store, wanted, progress)
+        run = replace(run, hosts=hosts)
+        store.record(run)
+        if out:
+            _write(out, run, store.key(), asked.roles)
+    showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
+    return showing.ended(run, progress.seconds)
+
+
+def _write(path: Path, run: Run, key: bytes, roles: tuple[str, ...]) -> None:
+    """The plan file, there whole or not at all."""
+    piece = path.with_name(path.name + ".new")
+    try:
+        piece.write_text(json.dumps(plan_document(run, key, roles), indent=2) + "\n", encoding="ascii")
+        piece.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: the plan can't be written: {error.strerror}", "name another file with --out") from error
