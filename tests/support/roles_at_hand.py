@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 import yaml
 
 from opdeploy import roles
-from opdeploy.inventory import read
+from opdeploy.inventory import InventoryError, read
 from opdeploy.rendering import show
 from opdeploy.resources.base import OPTION, Resource, parts, properties
 from opdeploy.resources.desired import Desired
@@ -60,3 +61,25 @@ def _said(resource: Resource) -> list[str]:
     fields = type(resource).model_fields
     names = [*parts(type(resource), OPTION), *properties(type(resource))]
     return [name for name in names if fields[name].repr and getattr(resource, name) != fields[name].default]
+
+
+# ---------------------------------------------------------------- the project's own roles, on one host
+
+
+def shipped(tmp_path: Path, variables: str) -> str:
+    """What a host with these variables (YAML) should be, as `told`."""
+    return told(compiled(_one_host(tmp_path, variables), roles.find())["db1"])
+
+
+def refused(tmp_path: Path, variables: str) -> str:
+    """What is wrong with these variables, without the places."""
+    with pytest.raises(InventoryError) as raised:
+        compiled(_one_host(tmp_path, variables), roles.find())
+    return "\n".join(f"{p.path}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in raised.value.problems)
+
+
+def _one_host(tmp_path: Path, variables: str) -> Path:
+    folder = inventory(tmp_path / "practices" / "one", {"db1": {}})
+    (folder / "host_vars").mkdir(exist_ok=True)
+    (folder / "host_vars" / "db1.yml").write_text(dedent(variables), encoding="utf-8")
+    return folder

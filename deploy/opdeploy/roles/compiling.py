@@ -98,7 +98,7 @@ def _refusals(role: Role, node: Node, error: ValidationError) -> Iterator[Proble
         key = [str(given[name]) for name in (parts(kind, KEY) if kind else ()) if name in given]
         subject = " ".join([kind.KIND if kind else error.title, *key])
         steps = "".join(f" {step}:" for step in detail["loc"])
-        said = str(detail.get("ctx", {}).get("error", detail["msg"]))
+        said = str(detail.get("ctx", {}).get("error", detail["msg"])).replace("Input should be", "expected")
         hint = f"made in {shown(role.file)}:{line_of(role.file, error)}"
         yield Problem(node.key_at, role.name, f"{subject}:{steps} {said}", hint)
 

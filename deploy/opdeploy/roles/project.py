@@ -7,11 +7,11 @@ validated, so that a role's generator stays pure. A name that is not there is an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
@@ -20,14 +20,13 @@ from opdeploy.inventory import near
 from opdeploy.model import Secret
 from opdeploy.rendering import secrets
 
-FOLDERS = ("templates", "files")
-
 
 @dataclass(frozen=True)
 class Project:
-    """The places where a project's files are looked for, in that order."""
+    """The places where a project's files are looked for, in that order; `used` is what was found, by name."""
 
     places: tuple[Path, ...]
+    used: dict[str, bytes] = field(default_factory=dict)
 
     @classmethod
     def around(cls, inventory: Path, roles: Iterable[Path]) -> Project:
@@ -39,28 +38,29 @@ class Project:
         parts = PurePosixPath(name)
         if parts.is_absolute() or ".." in parts.parts or "\\" in name or not parts.name:
             raise ValueError(f"expected the name of a file below {folder}/, with / between folders")
+        full = f"{folder}/{parts}"
+        if full not in self.used:
+            self.used[full] = self._found(full)
+        return self.used[full]
+
+    def _found(self, name: str) -> bytes:
         for place in self.places:
             try:
-                return (place / folder / parts).read_bytes()
+                return (place / name).read_bytes()
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "no such name"
-                raise ValueError(f"{folder}/{name} cannot be read: {reason}") from None
-        raise ValueError(_not_there(folder, name, [path for path, _ in self.files() if path.startswith(folder + "/")]))
+                raise ValueError(f"{name} cannot be read: {reason}") from None
+        hint = near(name, self._beside(name))
+        raise ValueError(f"no such file: {name}" + (f" ({hint})" if hint else ""))
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """Every file, as name and path, in a stable order."""
+    def _beside(self, name: str) -> Iterator[str]:
+        """What there is in the folder where a file should be."""
         for place in self.places:
-            for folder in FOLDERS:
-                for path in sorted((place / folder).rglob("*")):
-                    if path.is_file():
-                        yield path.relative_to(place).as_posix(), path
-
-
-def _not_there(folder: str, name: str, names: list[str]) -> str:
-    hint = near(f"{folder}/{name}", names)
-    return f"no such file: {folder}/{name}" + (f" ({hint})" if hint else "")
+            folder = (place / name).parent
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                yield entry.relative_to(place).as_posix()
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,22 @@ class Template(ProjectFile):
     def filled(self, variables: Mapping[str, Any]) -> str:
         """The text with the variables in their places. Raises ValueError; no message shows a secret."""
         try:
-            template = _ENVIRONMENT.from_string(self.data.decode("utf-8-sig"))
-            return template.render(_revealed(variables))
+            text = self.data.decode("utf-8-sig")
+            return _ENVIRONMENT.from_string(text).render(_revealed(variables))
         except UnicodeDecodeError:
             raise ValueError(f"templates/{self.name} is not UTF-8 text") from None
         except TemplateSyntaxError as error:
             raise ValueError(f"templates/{self.name}, line {error.lineno}: {error.message}") from None
-        except UndefinedError as error:
-            raise ValueError(f"templates/{self.name}: {error.message}; set it in variables") from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if missing := _missing(text, variables) if isinstance(error, UndefinedError) else []:
+                raise ValueError(f"templates/{self.name}: {missing[0]} is not given; set it in variables") from None
             told = "" if any(secrets(variables)) else f": {error}"
             raise ValueError(f"templates/{self.name} cannot be filled in: {type(error).__name__}{told}") from None
+
+
+def _missing(text: str, variables: Mapping[str, Any]) -> list[str]:
+    """The names in a template that nothing stands for: of the template's text, so none of them is a secret."""
+    return sorted(meta.find_undeclared_variables(_ENVIRONMENT.parse(text)) - variables.keys() - _ENVIRONMENT.globals.keys())
 
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(

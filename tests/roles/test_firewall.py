@@ -1,0 +1,74 @@
+"""Firewall rules: one group, enabled, and inbound from somewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from roles_at_hand import refused, shipped
+
+RULE = "direction: inbound, action: allow, protocol: TCP, local_ports: [3050]"
+
+
+def test_a_rule_belongs_to_the_group_and_is_enabled(tmp_path: Path) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24]}}}}}}"
+    assert shipped(tmp_path, given) == (
+        "firewall_rule OP-In  [firewall]\n"
+        "    display_name OP-In\n"
+        "    group OP\n"
+        "    direction inbound\n"
+        "    action allow\n"
+        "    enabled yes\n"
+        "    protocol TCP\n"
+        "    local_ports 3050\n"
+        "    remote_addresses 10.20.0.0/24\n"
+    )
+
+
+def test_a_rule_keeps_what_it_says(tmp_path: Path) -> None:
+    given = """
+        firewall:
+          group: Practice
+          exact: true
+          rules:
+            A: { direction: outbound, action: block, enabled: false, display_name: No mail, protocol: TCP, remote_ports: 25 }
+            B: { absent: true }
+    """
+    assert shipped(tmp_path, given) == (
+        "firewall_rule A  [firewall]\n"
+        "    display_name No mail\n"
+        "    group Practice\n"
+        "    direction outbound\n"
+        "    action block\n"
+        "    enabled no\n"
+        "    protocol TCP\n"
+        "    remote_ports 25\n"
+        "firewall_rule B  [firewall]\n"
+        "    absent yes\n"
+        "scope firewall_rule group Practice  [firewall]\n"
+    )
+
+
+def test_any_needs_a_reason(tmp_path: Path) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: Any, reason: nothing secret there}}}}}}"
+    assert "    remote_addresses Any\n" in shipped(tmp_path, given)
+    assert refused(tmp_path, given.replace("nothing secret there", "' '")) == (
+        "firewall.rules.OP-In: remote_addresses Any lets everybody in: name the practice's network, or say why (reason: …)"
+    )
+
+
+def test_what_a_rule_can_not_be(tmp_path: Path) -> None:
+    given = f"""
+        firewall:
+          rules:
+            nowhere: {{ {RULE} }}
+            group: {{ {RULE}, remote_addresses: [10.20.0.0/24], group: Other }}
+            open: {{ direction: inbound, action: allow, remote_addresses: [10.20.0.0/24] }}
+            wrong: {{ {RULE}, remote_adresses: [10.20.0.0/24] }}
+    """
+    assert refused(tmp_path, given).splitlines() == [
+        "firewall.rules.nowhere: an inbound allow rule names its remote_addresses: "
+        "the practice's network, such as 10.20.0.0/24",
+        "firewall.rules.group: the group stands once, for all rules; take it out of the rule",
+        "firewall.rules.open: refused: it lets everything in; name local_ports (icmp_types for ICMP), program or service",
+        "firewall.rules.wrong.remote_adresses: no such setting (did you mean remote_addresses?)",
+    ]

@@ -1,0 +1,58 @@
+"""The inventories that come with the project are right, and show what a newcomer should see."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from roles_at_hand import compiled
+
+from opdeploy import roles
+from opdeploy.inventory import read
+from opdeploy.resources import KINDS
+from opdeploy.resources.desired import Desired
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "inventories" / "example-practice"
+ENVIRONMENT = {name: f"of {name}" for name in ("OP_INSTALLER", "OP_SUPPORT_DB1", "OP_SUPPORT_BACKUP1", "OP_SUPPORT_TS1")}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> dict[str, Desired]:
+    """What the lab's hosts should be, with the files that `lab up` makes."""
+    folder = tmp_path / "inventories" / "lab"
+    shutil.copytree(ROOT / "inventories" / "lab", folder, ignore=shutil.ignore_patterns(".lab"))
+    (folder / ".lab").mkdir()
+    for name in ("ca.pem", "installer-password", "interface-password", *(f"support-password-{h}" for h in HOSTS)):
+        (folder / ".lab" / name).write_text(f"of {name}")
+    return compiled(folder, roles.find())
+
+
+HOSTS = ("db1", "backup1", "ts1")
+
+
+def test_the_lab_has_three_hosts_with_every_kind_between_them(lab: dict[str, Desired]) -> None:
+    assert tuple(lab) == HOSTS
+    assert all(25 <= len(desired.resources) <= 45 for desired in lab.values())
+    kinds = Counter(managed.resource.KIND for desired in lab.values() for managed in desired.resources)
+    assert set(kinds) == set(KINDS)
+
+
+def test_the_lab_uses_every_role_and_owns_scopes(lab: dict[str, Desired]) -> None:
+    used = {role for desired in lab.values() for managed in desired.resources for role in managed.roles}
+    assert used == set(roles.find().names)
+    assert all({scope.kind.KIND for scope, _ in desired.scopes} == {"firewall_rule", "access_rule"} for desired in lab.values())
+
+
+def test_the_example_to_copy_is_right_but_for_its_secrets() -> None:
+    found = read(EXAMPLE, ENVIRONMENT)
+    assert all(desired.resources for _, desired in roles.compile(found, found.hosts, roles.find()))
+
+
+def test_every_role_has_a_readme_that_names_each_of_its_settings() -> None:
+    for role in roles.find():
+        text = (role.folder / "README.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {role.name}\n")
+        assert not [name for name in role.settings.model_fields if f"`{name}`" not in text and f"  {name}:" not in text]
