@@ -2,20 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check cases lock clean
+.PHONY: demo test check picture lock clean
 
 demo: .venv/run
 	@exec $(BIN)/opdeploy demo
 
 test: .venv/dev
-	$(BIN)/ruff check deploy tests roles
+	$(BIN)/ruff check deploy tests roles tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2
 
 # The same without what takes long: for the seconds between two edits.
 check: .venv/dev
-	$(BIN)/ruff check deploy tests roles
+	$(BIN)/ruff check deploy tests roles tools
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
 
@@ -28,6 +28,10 @@ check: .venv/dev
 .venv/dev: .venv/run requirements-dev.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+# The README's picture, recorded from the real command.
+picture: .venv/run
+	$(BIN)/python tools/record_plan.py
 
 # For whoever changes a dependency: needs pip-tools.
 LOCK := CUSTOM_COMPILE_COMMAND='make lock' pip-compile -q --generate-hashes --strip-extras --allow-unsafe \
