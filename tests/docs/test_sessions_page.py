@@ -1,0 +1,97 @@
+"""docs/sessions.md states POSTs: each row of its table is run against a simulated server, over real WS-Man, counted there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from labs import Box, box
+
+from opdeploy import engine
+from opdeploy.engine.fleet import PARALLEL
+from opdeploy.resources.base import Resource
+from opdeploy.resources.group_members import GroupMembers
+from opdeploy.resources.registry_value import RegistryValue
+from opdeploy.resources.service import Service
+from opdeploy.results import Run
+from opdeploy.store import Store
+from opdeploy.windows.files import PIECE
+from opdeploy.windows.session import Limits
+from opdeploy.windows.station import REQUEST, WALKS_THE_TREE
+
+pytestmark = pytest.mark.slow
+
+PAGE = (Path(__file__).parents[2] / "docs/sessions.md").read_text(encoding="utf-8")
+ROWS = {title: int(posts) for title, posts in re.findall(r"^\| ((?:plan|apply), [^|]+) \| (\d+) \|$", PAGE, re.MULTILINE)}
+ORPHAN = "S-1-5-21-1-2-3-4711"
+
+
+def values(count: int) -> list[Resource]:
+    return [RegistryValue(path=r"SOFTWARE\OP", name=f"Value {n}", type="dword", data=n) for n in range(count)]
+
+
+def services(count: int) -> list[Resource]:
+    return [Service(name=f"None{n}", absent=True) for n in range(count)]
+
+
+def plan(made: Box, resources: list[Resource], store: Store) -> None:
+    (result,) = engine.plan([made.job(resources)], store)
+    assert not result.error
+
+
+def apply(made: Box, resources: list[Resource], store: Store) -> None:
+    recorder = store.begin(Run("apply", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest"))
+    (result,) = engine.apply([made.job(resources)], store, recorder)
+    assert (result.error, result.code) == ("", 0)
+
+
+Doing = Callable[[Box, list[Resource], Store], None]
+RUNS: dict[str, tuple[Doing, list[Resource]]] = {
+    "plan, no resource at all": (plan, []),
+    "plan, 10 registry values": (plan, values(10)),
+    "plan, 200 registry values": (plan, values(200)),
+    "plan, 10 services": (plan, services(10)),
+    "plan, 200 services": (plan, services(200)),
+    "plan, a second round because an answer names something to ask": (
+        plan,
+        [GroupMembers(group="Administrators", members=(ORPHAN,))],
+    ),
+    "apply, nothing to change": (apply, services(1)),
+    "apply, 1 registry value to change": (apply, values(1)),
+    "apply, 10 registry values to change": (apply, values(10)),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+def test_every_row_of_the_table_is_run() -> None:
+    assert list(ROWS) == list(RUNS)
+
+
+@pytest.mark.parametrize("title", RUNS)
+def test_the_stated_number_of_posts(title: str, store: Store) -> None:
+    doing, resources = RUNS[title]
+    with box() as made:
+        doing(made, resources, store)
+        assert made.server.posts == ROWS[title]
+
+
+def test_the_stated_limits() -> None:
+    limits = Limits()
+    told = {title.strip(): value for title, value in re.findall(r"^\| ([^|]+) \| ([\d,]+)\b[^|]* \|", PAGE, re.MULTILINE)}
+    assert told["from one answer to the next"] == f"{limits.deadline:g}"
+    assert told["the agent's first answer"] == f"{limits.first_answer:g}"
+    assert told["idleness"] == f"{limits.idle:g}"
+    assert told["operations in one shell"] == f"{limits.operations:,}"
+    assert told["hosts at once"] == str(PARALLEL)
+    assert f"for each {limits.chunk // 1024} KB of a request" in PAGE
+    assert f"a piece is {PIECE // 1024} KB" in PAGE
+    assert f"more than about {REQUEST:,} characters" in PAGE
+    assert (WALKS_THE_TREE, "may take an hour" in PAGE) == (3600, True)
