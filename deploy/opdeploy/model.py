@@ -344,6 +344,10 @@ class Change(Generic[R]):
         return any(name in self.properties for name in names)
 
 
+# Builds that are a Windows Server, and which. [formats.md 10]
+SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}
+
+
 @dataclass(frozen=True)
 class Machine:
     """What the host says of itself in the first answer of every session (verb ``host.read``)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.text import Text
 
-from opdeploy.model import Change, Machine
+from opdeploy.model import SERVERS, Change, Machine
 from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.results import VERDICTS, HostResult, Item, Run, summary
 
@@ -23,7 +23,6 @@ OUTCOMES = {"applied": "applied", "failed": "failed", "refused": "refused", "not
 STATUSES = {"in_sync": "in sync", "changes": "with changes", "unknown": "with unknowns", "unreachable": "unreachable"}
 STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim"}
 OUTCOME_STYLES = {"applied": "green", "failed": "bold red", "refused": "bold red", "not_reached": "bold yellow"}
-SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}  # builds; formats.md 10
 FIRST_WINDOWS_11 = 22000
 
 Line = tuple[str, str]  # text and style

@@ -110,7 +110,8 @@ Limit = Annotated[Duration | str | None, BeforeValidator(_limit)]
 
 class ScheduledTask(Resource):
     KIND = "scheduled_task"
-    # Measured: Export-ScheduledTask says the first; the second is for a folder that is not there, the third for queries.
+    # The first is what a public script tells a missing task of Export-ScheduledTask by; the second would be a missing folder's,
+    # the third a query's. None of them was seen here on a Windows.
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("HRESULT 0x80070002,", "HRESULT 0x80070003,", "CmdletizationQuery_NotFound")
 
     path: Annotated[TaskPath, KEY]

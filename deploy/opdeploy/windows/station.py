@@ -12,7 +12,7 @@ from functools import partial
 
 from opdeploy import guard, planning
 from opdeploy.calls import Answer, Call, Failure, Read, Write, host_read
-from opdeploy.model import HostError, HostFailed, Machine, Secret
+from opdeploy.model import SERVERS, HostError, HostFailed, Machine, Secret
 from opdeploy.planning import Desired, Observation, World
 from opdeploy.resources.base import Answers, Resource
 from opdeploy.results import Cost
@@ -24,7 +24,6 @@ LOCAL = "record."  # verbs that the run store answers
 REQUEST = 700_000  # characters: ConvertFrom-Json stops at 2,097,152 on some builds of 5.1
 WALKS_THE_TREE = 3600.0  # seconds: Windows passes a new access list on to everything below
 
-SERVERS = {14393: "2016", 17763: "2019", 20348: "2022", 26100: "2025"}
 FIRST_CLIENT = 10240  # Windows 10
 
 
