@@ -78,20 +78,24 @@ def shown(value: Any) -> Any:
     return value
 
 
-def references(value: Any) -> set[str]:
-    """The references (`model.sid_of`) that still stand in a call's arguments: such a call must not be sent."""
-    return set(REFERENCE.findall("\n".join(_texts(value))))
+def references(call: Call) -> set[str]:
+    """The references (`model.sid_of`) that still stand in a call's arguments: such a call must not be sent.
+
+    Bytes are somebody's file or registry value, whatever stands in them, but for the template of `rights_write`.
+    """
+    bytes_too = call.verb == "rights.write"
+    return set(REFERENCE.findall("\n".join(_texts(call.args, bytes_too))))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value; bytes as the UTF-16 that a template would be."""
+def _texts(value: Any, bytes_too: bool) -> Iterator[str]:
+    """Every text in a value; bytes, if at all, as the UTF-16 that a template is."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, bytes):
+    elif isinstance(value, bytes) and bytes_too:
         yield value.decode("utf-16-le", "replace")
     elif isinstance(value, Mapping | list | tuple):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
+            yield from _texts(item, bytes_too)
 
 
 # ---------------------------------------------------------------- the verbs, one function each
@@ -145,11 +149,6 @@ def sid_resolve(name: str) -> Read:
 def name_resolve(sid: str) -> Read:
     """-> {"name": 'DOMAIN\\name' or None}"""
     return Read("name.resolve", {"sid": sid})
-
-
-def program_read(what: str, name: str = "") -> Read:
-    """-> {"ended", "whole", "exit", "stdout", "stderr"}; output in base64."""
-    return Read("program.read", {"what": what, "name": name})
 
 
 def export_read(what: str) -> Read:

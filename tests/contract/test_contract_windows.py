@@ -11,11 +11,13 @@ from verb_ports import Port
 
 from opdeploy import calls
 from opdeploy.calls import Call, Failure
+from opdeploy.formats import sddl
 from opdeploy.model import Secret
 
 USER = "opdeploy-contract"
 PASSWORD = Secret("Contract-7-Test!", "a test")
 KEY = r"SOFTWARE\opdeploy contract"
+SERVICES = r"SYSTEM\CurrentControlSet\Services"
 FOLDER = r"C:\opdeploy-contract"
 RULE = "opdeploy contract rule"
 TASK = {"TaskName": "opdeploy contract", "TaskPath": "\\"}
@@ -38,10 +40,16 @@ def fails(port: Port, call: Call) -> Failure:
     return answer
 
 
+def sids(port: Port) -> list[str]:
+    """The SID of the case's account, where it made one."""
+    (found,) = port.ask([calls.cmdlet_read("Get-LocalUser", ["SID"], Name=USER)])
+    return [] if isinstance(found, Failure) else [user["SID"] for user in found]
+
+
 def tidy(port: Port) -> None:
     """Whatever a case made, one request each: what is not there fails, and that is fine."""
     for call in (
-        calls.cmdlet_write("Remove-LocalUser", Name=USER),
+        *(calls.cmdlet_write("Remove-LocalUser", SID=sid) for sid in sids(port)),
         calls.cmdlet_write("Remove-NetFirewallRule", Name=RULE),
         calls.cmdlet_write("Unregister-ScheduledTask", **TASK, Confirm=False),
         calls.registry_remove(KEY, "v"),
@@ -112,10 +120,10 @@ def test_a_local_user_is_made_read_changed_and_removed(tidied: Port) -> None:
     assert (user["AccountExpires"], user["UserMayChangePassword"]) == (None, False)
     assert re.fullmatch(r"\d{4}-.*Z", user["PasswordLastSet"])
     change = [
-        calls.cmdlet_write("Set-LocalUser", SID=user["SID"], AccountExpires="2030-01-02T00:00:00Z"),
-        calls.cmdlet_write("Disable-LocalUser", SID=user["SID"]),
+        calls.cmdlet_write("Set-LocalUser", Name=USER, AccountExpires="2030-01-02T00:00:00Z"),
+        calls.cmdlet_write("Disable-LocalUser", Name=USER),
     ]
-    *_, (user,) = ask(tidied, *change, calls.cmdlet_read("Get-LocalUser", select, SID=user["SID"]), writes=2)
+    *_, (user,) = ask(tidied, *change, calls.cmdlet_read("Get-LocalUser", select, Name=USER), writes=2)
     assert user["Enabled"] is False
     assert user["AccountExpires"].startswith("2030-01-02T00:00:00")
     ask(tidied, calls.cmdlet_write("Remove-LocalUser", SID=user["SID"]), writes=1)
@@ -174,11 +182,10 @@ def test_a_key_that_is_not_there_is_null_and_so_is_nothing_to_remove(windows: Po
 
 
 def test_subkeys_come_down_to_a_depth(windows: Port) -> None:
-    services = r"SYSTEM\CurrentControlSet\Services"
     flat, deep = ask(
         windows,
-        calls.registry_read(services, values=["Start"]),
-        calls.registry_read(services, values=["Start", "ImagePath"], depth=1),
+        calls.registry_read(SERVICES, values=["Start"]),
+        calls.registry_read(SERVICES, values=["Start", "ImagePath"], depth=1),
     )
     assert flat.get("subkeys") is None
     kind, start = deep["subkeys"]["WinRM"]["values"]["Start"]
@@ -253,31 +260,39 @@ def test_an_owner_is_set_only_when_it_is_meant(folder: Port) -> None:
 # ---------------------------------------------------------------- services, rights, rules, tasks
 
 
+def descriptor(port: Port, service: str) -> sddl.SecurityDescriptor:
+    """A service's, as its registry key holds it."""
+    (key,) = ask(port, calls.registry_read(rf"{SERVICES}\{service}", values=["Security"], depth=1))
+    (held,) = [sub["values"] for name, sub in key["subkeys"].items() if name.lower() == "security"]
+    kind, data = held["Security"]
+    assert kind == "Binary"
+    return sddl.from_bytes(base64.b64decode(data))
+
+
 def test_a_service_tells_its_state_and_its_descriptor(windows: Port) -> None:
-    (status,), shown = ask(
-        windows,
-        calls.cmdlet_read("Get-Service", ["Name", "Status"], Name="WinRM"),
-        calls.program_read("service descriptor", "WinRM"),
-    )
+    ((status,),) = ask(windows, calls.cmdlet_read("Get-Service", ["Name", "Status"], Name="WinRM"))
     assert status == {"Name": "WinRM", "Status": "Running"}
-    assert (shown["ended"], shown["exit"]) == (True, 0)
-    assert base64.b64decode(shown["stdout"]).decode("ascii").strip().startswith("D:")
+    dacl = descriptor(windows, "Spooler").dacl
+    assert dacl is not None
+    assert "S-1-5-18" in {ace.sid for ace in dacl.aces if ace.type == "A"}
     missing = fails(windows, calls.cmdlet_read("Get-Service", ["Name"], Name="opdeploy-nothing"))
     assert missing.id.startswith("NoServiceFoundForGivenName,")
 
 
 def test_a_program_that_fails_says_with_what(windows: Port) -> None:
-    (shown,) = ask(windows, calls.program_read("service descriptor", "opdeploy-nothing"))
-    assert shown["exit"] == 1060
     failure = fails(windows, calls.program_write("sc.exe", "config", "opdeploy-nothing start= auto"))
     assert failure.id == "opdeploy.ProgramFailed"
     assert failure.message.startswith("sc.exe config ended with 1060")
 
 
 def test_a_service_descriptor_is_replaced_only_where_it_is_as_expected(windows: Port) -> None:
-    (shown,) = ask(windows, calls.program_read("service descriptor", "Spooler"))
-    now = base64.b64decode(shown["stdout"]).decode("ascii").strip()
+    before = descriptor(windows, "Spooler")
+    now = sddl.render(sddl.SecurityDescriptor(dacl=before.dacl))
     assert ask(windows, calls.service_sddl_write("Spooler", now, expect=f" {now}\r\n"), writes=1) == [None]
+    after = descriptor(windows, "Spooler")
+    assert (after.dacl, after.sacl) == (before.dacl, before.sacl)
+    missing = fails(windows, calls.service_sddl_write("opdeploy-nothing", now, expect=now))
+    assert (missing.id, missing.message.startswith("sc.exe sdshow ended with 1060")) == ("opdeploy.ProgramFailed", True)
     assert fails(windows, calls.service_sddl_write("Spooler", now, expect="D:(A;;CC;;;WD)")).id == "opdeploy.Stale"
 
 
@@ -319,11 +334,13 @@ def test_a_firewall_rule_reads_back_as_a_registry_line(tidied: Port) -> None:
 def test_a_task_is_its_xml(tidied: Port) -> None:
     register = calls.cmdlet_write("Register-ScheduledTask", **TASK, Xml=XML, Force=True)
     export = calls.cmdlet_read("Export-ScheduledTask", [], **TASK)
-    state = calls.cmdlet_read("Get-ScheduledTask", ["State", "TaskName"], **TASK)
-    _, (xml,), (task,) = ask(tidied, register, export, state, writes=1)
+    _, (xml,) = ask(tidied, register, export, writes=1)
     assert "<Command>cmd.exe</Command>" in xml
-    assert task == {"State": "Ready", "TaskName": TASK["TaskName"]}
-    _, (task,) = ask(tidied, calls.cmdlet_write("Disable-ScheduledTask", **TASK), state, writes=1)
-    assert task["State"] == "Disabled"
+    assert f"<URI>\\{TASK['TaskName']}</URI>" in xml
+    assert "<Enabled>false</Enabled>" not in xml
+    _, (xml,) = ask(tidied, calls.cmdlet_write("Disable-ScheduledTask", **TASK), export, writes=1)
+    assert "<Enabled>false</Enabled>" in xml
+    _, (xml,) = ask(tidied, calls.cmdlet_write("Enable-ScheduledTask", **TASK), export, writes=1)
+    assert "<Enabled>false</Enabled>" not in xml
     ask(tidied, calls.cmdlet_write("Unregister-ScheduledTask", **TASK, Confirm=False), writes=1)
     assert fails(tidied, export).category == "ObjectNotFound"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from lab_host import apply, lab_state, planned
 
-from opdeploy.calls import references
+from opdeploy.calls import cmdlet_write, references
 from opdeploy.formats import task_xml
 from opdeploy.lab.windows import taskxml as lab_taskxml
 from opdeploy.model import Principal
@@ -130,7 +130,7 @@ def test_a_length_survives_its_iso_form(seconds: int) -> None:
 def test_a_reference_stands_readable_in_the_document() -> None:
     """What is not resolved must be found, so that such a call is never sent; text that looks like it is text."""
     desired = task({"path": "\\A", "principal": ".\\R&D", "actions": [{"command": "x <SID of y>"}]})
-    assert references(desired.document(NOTHING_YET)) == {"<SID of .\\R&D>"}
+    assert references(cmdlet_write("Register-ScheduledTask", Xml=desired.document(NOTHING_YET))) == {"<SID of .\\R&D>"}
 
 
 def test_a_piece_that_is_not_known_is_kept_and_told() -> None:

@@ -77,6 +77,21 @@ def test_a_reference_is_never_sent() -> None:
         wire.request(1, [calls.cmdlet_write("Add-LocalGroupMember", SID="S-1-5-32-544", Member=[sid_of(".\\op")])])
 
 
+def test_a_reference_in_a_template_of_rights_is_never_sent() -> None:
+    template = f"[Privilege Rights]\r\nSeBatchLogonRight = *{sid_of('.op')}\r\n".encode("utf-16")
+    with pytest.raises(wire.Unresolved, match="not known yet"):
+        wire.request(1, [calls.rights_write(template, expect={})])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_what_reads_like_a_reference_in_somebodys_bytes_is_sent(encoding: str) -> None:
+    data = "the <SID of somebody> stands here".encode(encoding)
+    piece, value = calls.file_append("C:\\x", 0, data), calls.registry_write("SOFTWARE\\OP", "B", "Binary", data)
+    said = json.loads(wire.request(1, [piece, value], writes=2).text)
+    sent = f"#{base64.b64encode(data).decode()}"
+    assert (said["calls"][0]["args"]["bytes"], said["calls"][1]["args"]["data"]) == (sent, sent)
+
+
 def test_a_value_that_is_not_plain_is_never_sent() -> None:
     with pytest.raises(TypeError, match="object"):
         wire.request(1, [Call("file.stat", {"path": object()})])

@@ -50,7 +50,7 @@ def request(id: int, calls: Sequence[Call], writes: int = 0) -> Request:
 
 
 def _arguments(call: Call, secrets: list[Secret]) -> dict[str, Any]:
-    open_references = sorted(references(call.args))
+    open_references = sorted(references(call))
     if open_references:
         raise Unresolved(f"{call.verb}: {', '.join(open_references)} is not known yet")
     return {name: _tagged(value, secrets, "*" if name == "parameters" else "!") for name, value in call.args.items()}

@@ -1,7 +1,9 @@
 """The resident agent: what it lists hangs on the source it was sent; replies are framed as the real one's are."""
 
 import base64
+import inspect
 import json
+import re
 import threading
 
 import pytest
@@ -9,15 +11,24 @@ from lab_asking import agent_source, asking
 
 from opdeploy import calls
 from opdeploy.calls import Call, Failure
-from opdeploy.lab.windows import servers, source
+from opdeploy.lab.windows import (
+    cmdlets_firewall,
+    cmdlets_items,
+    cmdlets_services,
+    cmdlets_tasks,
+    cmdlets_users,
+    servers,
+    source,
+)
 from opdeploy.lab.windows.accounts import token_of
 from opdeploy.lab.windows.agent import Agent
 from opdeploy.lab.windows.binding import ENUMS, bind, table
 from opdeploy.lab.windows.cmdlets import MODELS
 from opdeploy.lab.windows.computer import Computer
 from opdeploy.lab.windows.errors import Refused
+from opdeploy.lab.windows.programs import COMMANDS
 from opdeploy.lab.windows.state import dump
-from opdeploy.lab.windows.verbs import VERBS
+from opdeploy.lab.windows.verbs import CLASSES, VERBS
 from opdeploy.model import Secret
 
 
@@ -32,10 +43,37 @@ def talk(*lines: str, text: str = "") -> list[dict]:
     return [json.loads(reply.removeprefix("opdeploy ")) for reply in replies]
 
 
-def test_every_verb_and_cmdlet_that_the_agent_lists_has_a_model():
-    listed = source.read(agent_source())
-    assert set(listed.verbs) == set(VERBS)
-    assert set(listed.tables["reading"]) | set(listed.tables["writing"]) == set(MODELS)
+LISTED = source.read(agent_source())
+PARAMETERS = LISTED.tables["reading"] | LISTED.tables["writing"]
+CALLED = set(re.findall(r"'sc\.exe' \"(\w+) ", agent_source()))
+"""Sub-commands that the agent's own text calls."""
+
+
+def test_the_lab_has_a_model_of_what_the_agent_lists_and_of_nothing_else():
+    assert set(VERBS) == set(LISTED.verbs)
+    assert set(MODELS) == set(PARAMETERS)
+    assert set(CLASSES) == set(LISTED.tables["classes"])
+    assert {"sdshow", "sdset"} == CALLED
+    assert set(COMMANDS) == set(LISTED.tables["programs"]["sc.exe"]) | CALLED
+    assert {name for name in PARAMETERS if name.endswith("-NetFirewallRule")} == set(cmdlets_firewall.COMMANDS)
+    assert {name for rule in cmdlets_firewall.COMMANDS for name in PARAMETERS[rule]} == cmdlets_firewall.MODELLED
+
+
+@pytest.mark.parametrize(
+    "module", [cmdlets_users, cmdlets_services, cmdlets_tasks, cmdlets_items], ids=lambda one: one.__name__
+)
+def test_a_model_asks_for_parameters_that_the_agent_lists_and_for_no_others(module):
+    text = inspect.getsource(module)
+    listed = {name for cmdlet in module.COMMANDS for name in PARAMETERS[cmdlet]}
+    assert set(re.findall(r'call\.(?:get|given)\("(\w+)"', text)) <= listed
+    assert listed <= set(re.findall(r'"(\w+)"', text))
+
+
+def test_a_class_or_a_program_that_only_the_source_lists_is_an_error_and_no_silent_success(computer):
+    text = agent_source().replace("RSOP_RestrictedGroup", "RSOP_Session").replace("@('config', ", "@('boot', 'config', ")
+    answers = computer.ask([calls.cim_read("root/rsop/computer", "RSOP_Session", [])], source=text)
+    answers += computer.ask([calls.program_write("sc.exe", "boot", "ok")], 1, source=text)
+    assert [answer.id for answer in answers] == ["lab.NotModelled", "lab.NotModelled"]
 
 
 def test_a_reply_is_one_line_a_call_and_one_that_ends_the_request():
@@ -85,7 +123,7 @@ def test_what_the_source_does_not_list_is_refused(ask):
     assert ask(calls.cmdlet_write("Remove-Item", LiteralPath="D:\\X", Recurse=True)).id == "opdeploy.NotListed"
     assert ask(calls.program_write("sc.exe", "create", "X")).id == "opdeploy.NotListed"
     assert ask(calls.cim_read("root/cimv2", "Win32_Product", ["Name"])).id == "opdeploy.NotListed"
-    assert ask(calls.cmdlet_write("Set-Service", Name="Win*", StartupType="Disabled")).id == "opdeploy.BadName"
+    assert ask(calls.cmdlet_write("Stop-Service", Name="Win*")).id == "opdeploy.BadName"
 
 
 def test_an_unknown_argument_of_a_verb_is_refused(ask):
@@ -128,11 +166,13 @@ def test_reading_leaves_the_machine_as_it_was(computer):
         calls.registry_read("No\\Such\\Key", hive="Users"),
         calls.cmdlet_read("Get-LocalUser", ["Name"]),
         calls.cmdlet_read("Get-Service", ["Name", "Status"]),
-        calls.cmdlet_read("Get-ScheduledTask", ["TaskName"]),
+        calls.cmdlet_read(
+            "Export-ScheduledTask", [], TaskName="SynchronizeTime", TaskPath="\\Microsoft\\Windows\\Time Synchronization\\"
+        ),
         calls.file_stat("C:\\Windows"),
         calls.sddl_read("C:\\Users"),
         calls.export_read("user rights"),
-        calls.program_read("service descriptor", "Spooler"),
+        calls.registry_read("SYSTEM\\CurrentControlSet\\Services\\Spooler", values=["Security"], depth=1),
         calls.group_members("Administrators"),
         calls.logon_probe("opadmin", Secret("wrong")),
         calls.cim_read("root/rsop/computer", "RSOP_RestrictedGroup", ["GroupName"]),

@@ -9,12 +9,14 @@ from lab_asking import agent_source, asking
 
 from opdeploy import calls
 from opdeploy.calls import Failure
+from opdeploy.formats import sddl as formats_sddl
 from opdeploy.lab.windows import accounts, inf, registry, rules, servers, services, taskxml
 from opdeploy.lab.windows.computer import Computer
 from opdeploy.lab.windows.state import dump
 from opdeploy.model import Secret
 
 CLASS = "Microsoft.PowerShell.Commands."
+USERS = "S-1-5-32-545"
 write = calls.cmdlet_write
 
 
@@ -58,19 +60,26 @@ def test_no_password_stands_in_a_dump_in_the_clear(ask, computer):
     ("call", "id"),
     [
         (calls.cmdlet_read("Get-LocalUser", ["SID"], Name="nobody"), f"UserNotFound,{CLASS}GetLocalUserCommand"),
-        (calls.cmdlet_read("Get-LocalGroup", ["SID"], SID="S-1-5-32-999"), f"GroupNotFound,{CLASS}GetLocalGroupCommand"),
         (write("Set-LocalUser", Name="nobody", FullName="x"), f"UserNotFound,{CLASS}SetLocalUserCommand"),
-        (write("Remove-LocalUser", Name="nobody"), f"UserNotFound,{CLASS}RemoveLocalUserCommand"),
+        (write("Remove-LocalUser", SID="S-1-5-21-1-2-3-4567"), f"UserNotFound,{CLASS}RemoveLocalUserCommand"),
         (user(Name="opadmin"), f"UserExists,{CLASS}NewLocalUserCommand"),
         (user(Name="Users"), f"NameInUse,{CLASS}NewLocalUserCommand"),
         (user(Name="a/b"), f"InvalidName,{CLASS}NewLocalUserCommand"),
         (user(Name="x" * 21), f"ParameterArgumentValidationError,{CLASS}NewLocalUserCommand"),
         (user(Description="x" * 49), f"ParameterArgumentValidationError,{CLASS}NewLocalUserCommand"),
-        (write("Add-LocalGroupMember", Name="Users", Member="nobody"), f"PrincipalNotFound,{CLASS}AddLocalGroupMemberCommand"),
-        (write("Add-LocalGroupMember", Name="No", Member="opadmin"), f"GroupNotFound,{CLASS}AddLocalGroupMemberCommand"),
-        (write("Add-LocalGroupMember", Name="Users", Member="opadmin"), f"MemberExists,{CLASS}AddLocalGroupMemberCommand"),
+        (write("Enable-LocalUser", Name="nobody"), f"UserNotFound,{CLASS}EnableLocalUserCommand"),
+        (write("Add-LocalGroupMember", SID=USERS, Member="nobody"), f"PrincipalNotFound,{CLASS}AddLocalGroupMemberCommand"),
         (
-            write("Remove-LocalGroupMember", Name="Guests", Member="opadmin"),
+            write("Add-LocalGroupMember", SID="S-1-5-32-999", Member="opadmin"),
+            f"GroupNotFound,{CLASS}AddLocalGroupMemberCommand",
+        ),
+        (
+            write("Remove-LocalGroupMember", SID="S-1-5-32-999", Member="opadmin"),
+            f"GroupNotFound,{CLASS}RemoveLocalGroupMemberCommand",
+        ),
+        (write("Add-LocalGroupMember", SID=USERS, Member="opadmin"), f"MemberExists,{CLASS}AddLocalGroupMemberCommand"),
+        (
+            write("Remove-LocalGroupMember", SID="S-1-5-32-546", Member="opadmin"),
             f"MemberNotFound,{CLASS}RemoveLocalGroupMemberCommand",
         ),
     ],
@@ -141,7 +150,7 @@ def config(computer, name):
 
 
 def test_a_created_service_is_a_registry_key(ask, computer):
-    ask(write("New-Service", Name="Op", BinaryPathName='"C:\\Op\\op.exe" -k', StartupType="Manual", DependsOn=["RpcSs"]))
+    ask(write("New-Service", Name="Op", BinaryPathName='"C:\\Op\\op.exe" -k', StartupType="Manual"))
     assert config(computer, "op") == {
         "Type": 0x10,
         "Start": 3,
@@ -149,7 +158,6 @@ def test_a_created_service_is_a_registry_key(ask, computer):
         "ImagePath": '"C:\\Op\\op.exe" -k',
         "ObjectName": "LocalSystem",
         "DisplayName": "Op",
-        "DependOnService": ["RpcSs"],
     }
     assert ask(write("New-Service", Name="Op", BinaryPathName="x")).id == f"CouldNotNewService,{CLASS}NewServiceCommand"
 
@@ -200,24 +208,27 @@ def test_a_stopped_service_is_deleted_with_its_key(ask, computer):
 
 def test_a_descriptor_is_written_when_it_is_still_as_expected(ask, computer):
     name = "FirebirdServerDefaultInstance"
-    shown = base64.b64decode(ask(calls.program_read("service descriptor", name))["stdout"]).decode()
-    assert shown == f"\r\n{services.DEFAULT_DESCRIPTOR}\r\n"
-    wanted = shown.strip().replace("S:(AU", "(A;;LCRPWP;;;S-1-5-21-1-2-3-1001)S:(AU")
-    assert ask(calls.service_sddl_write(name, wanted, expect=shown)) is None
-    assert base64.b64decode(ask(calls.program_read("service descriptor", name))["stdout"]).decode().strip() == wanted
-    stored = services.find(computer.state, name)["keys"]["security"]
-    assert base64.b64decode(registry.value(stored, "Security"))[:4] == b"\x01\x00\x14\x80"
-    assert ask(calls.service_sddl_write(name, wanted, expect=shown)).id == "opdeploy.Stale"
+    read = calls.registry_read(f"{accounts.SERVICES}\\{name}", values=["Security"], depth=1)
+    assert "Security" not in ask(read)["subkeys"], "the default holds"
+    default = services.DEFAULT_DESCRIPTOR
+    wanted = default.replace("S:(AU", "(A;;LCRPWP;;;S-1-5-21-1-2-3-1001)S:(AU")
+    assert ask(calls.service_sddl_write(name, wanted, expect=f"\r\n{default}\r\n")) is None
+    kind, stored = ask(read)["subkeys"]["Security"]["values"]["Security"]
+    assert (kind, base64.b64decode(stored)[:4]) == ("Binary", b"\x01\x00\x14\x80")
+    held = formats_sddl.from_bytes(base64.b64decode(stored))
+    asked = formats_sddl.parse(wanted)
+    assert (held.owner, held.group, held.dacl, held.sacl) == ("S-1-5-18", "S-1-5-18", asked.dacl, asked.sacl)
+    stale = ask(calls.service_sddl_write(name, wanted, expect=default))
+    assert (stale.id, stale.message) == ("opdeploy.Stale", f"stale: {wanted}")
 
 
 def test_start_and_stop_refuse_as_windows_does(ask, computer):
-    ask(write("Set-Service", Name="Spooler", StartupType="Disabled"))
+    ask(calls.program_write("sc.exe", "config", "Spooler start= disabled"))
     ask(write("Stop-Service", Name="Spooler"))
     assert ask(write("Start-Service", Name="Spooler")).id == f"CouldNotStartService,{CLASS}StartServiceCommand"
-    assert ask(write("Stop-Service", Name="LanmanWorkstation", Force=True)) is None
     dependent = ask(write("Stop-Service", Name="EventSystem"))
     assert dependent.id == f"ServiceHasDependentServicesNoForce,{CLASS}StopServiceCommand"
-    assert ask(write("Stop-Service", Name="RpcSs", Force=True)).id == f"CouldNotStopService,{CLASS}StopServiceCommand"
+    assert ask(write("Stop-Service", Name="WinDefend")).id == f"CouldNotStopService,{CLASS}StopServiceCommand"
     assert services.runs(computer.state, "EventSystem")
 
 
@@ -227,8 +238,10 @@ def test_what_a_service_needs_is_started_first(ask, computer):
     registry.set_value(two, "DependOnService", "MultiString", ["one"])
     assert ask(write("Start-Service", Name="Two")) is None
     assert services.runs(computer.state, "One")
+    assert ask(write("Stop-Service", Name="One")).id.startswith("ServiceHasDependentServicesNoForce,")
+    assert ask(write("Stop-Service", Name="Two")) is None
+    assert ask(write("Stop-Service", Name="One")) is None
     registry.set_value(two, "DependOnService", "MultiString", ["missing"])
-    ask(write("Stop-Service", Name="Two"))
     assert ask(write("Start-Service", Name="Two")).id == f"CouldNotStartService,{CLASS}StartServiceCommand"
 
 
@@ -302,7 +315,7 @@ def test_set_replaces_what_it_is_given_and_keeps_the_rest(ask, computer):
     expected = old.replace("v2.10", "v2.31").replace("10.0.0.1", "10.9.0.0/255.255.0.0").replace("Name=op", "Name=new")
     expected = expected.replace("LUAuth=D:(A;;CC;;;SY)|Name=new", "Name=new|LUAuth=D:(A;;CC;;;SY)")
     assert rule(computer) == expected
-    ask(write("Disable-NetFirewallRule", Name="OP"))
+    ask(write("Set-NetFirewallRule", Name="OP", Enabled="False"))
     assert rule(computer) == expected.replace("TRUE", "FALSE")
     ask(write("Remove-NetFirewallRule", Name="OP"))
     assert rule(computer) is None
@@ -425,8 +438,8 @@ def test_enabling_and_disabling_is_in_the_xml(ask):
     ask(register())
     ask(write("Disable-ScheduledTask", TaskName="Backup", TaskPath="\\OP\\"))
     assert "<Enabled>false</Enabled>" in ask(export())[0]
-    query = calls.cmdlet_read("Get-ScheduledTask", ["State"], TaskName="backup", TaskPath="\\OP\\")
-    assert ask(query) == [{"State": "Disabled"}]
+    ask(write("Disable-ScheduledTask", TaskName="backup", TaskPath="\\op\\"))
+    assert ask(export())[0].count("<Enabled>false</Enabled>") == 1
     ask(write("Enable-ScheduledTask", TaskName="Backup", TaskPath="\\OP\\"))
     assert ask(export()) == [MINIMAL.replace("\n", "\r\n")]
 
@@ -453,11 +466,13 @@ def test_bad_task_xml_is_refused_with_the_schedulers_code(ask, computer, xml, co
 
 def test_a_task_that_is_not_there_is_told_apart(ask):
     assert ask(export()).id == "HRESULT 0x80070002,Export-ScheduledTask"
-    query = calls.cmdlet_read("Get-ScheduledTask", ["State"], TaskName="Backup")
-    assert ask(query).id == "CmdletizationQuery_NotFound_TaskName,Get-ScheduledTask"
+    elsewhere = calls.cmdlet_read("Export-ScheduledTask", [], TaskName="Backup")
+    assert ask(elsewhere).id == "HRESULT 0x80070002,Export-ScheduledTask"
     gone = write("Unregister-ScheduledTask", TaskName="Backup", TaskPath="\\OP\\", Confirm=False)
     assert ask(gone).id == "CmdletizationQuery_NotFound_TaskName,Unregister-ScheduledTask"
     ask(register())
+    other = write("Unregister-ScheduledTask", TaskName="Backup", TaskPath="\\", Confirm=False)
+    assert ask(other).id == "CmdletizationQuery_NotFound_TaskPath,Unregister-ScheduledTask"
     unconfirmed = write("Unregister-ScheduledTask", TaskName="Backup", TaskPath="\\OP\\")
     assert ask(unconfirmed).id == "InvalidOperation,Unregister-ScheduledTask"
     assert ask(gone) is None

@@ -17,7 +17,7 @@ from opdeploy.lab.windows.errors import Refused
 from opdeploy.lab.windows.rules import Pairs
 from opdeploy.lab.windows.state import Json, State
 
-_MODELLED = {
+MODELLED = {
     "Name", "DisplayName", "NewDisplayName", "Description", "Group", "Direction", "Action", "Enabled", "Profile", "Protocol",
     "LocalPort", "RemotePort", "IcmpType", "LocalAddress", "RemoteAddress", "Program", "Service", "InterfaceType",
     "EdgeTraversalPolicy",
@@ -80,23 +80,6 @@ def remove_rule(state: State, token: Token, call: Bound) -> list[Json]:
     return []
 
 
-def enable_rule(state: State, token: Token, call: Bound) -> list[Json]:
-    return _switch(state, token, call, "TRUE")
-
-
-def disable_rule(state: State, token: Token, call: Bound) -> list[Json]:
-    return _switch(state, token, call, "FALSE")
-
-
-def _switch(state: State, token: Token, call: Bound, active: str) -> list[Json]:
-    _check(state, token, call)
-    for id in _named(state, call):
-        store = registry.create(state, rules.KEY)
-        pairs = [pair for pair in rules.parse(registry.value(store, id)) if pair[0] != "Active"]
-        registry.set_value(store, id, "String", rules.render([*pairs, ("Active", active)], state.facts.build))
-    return []
-
-
 def _named(state: State, call: Bound) -> list[str]:
     if not call.given("Name"):
         raise errors.not_modelled(f"{call.name} without -Name")
@@ -108,7 +91,7 @@ def _named(state: State, call: Bound) -> list[str]:
 
 
 def _check(state: State, token: Token, call: Bound) -> None:
-    unknown = set(call.parameters) - _MODELLED
+    unknown = set(call.parameters) - MODELLED
     if unknown:
         raise errors.not_modelled(f"{call.name} -{min(unknown)}")
     if not token.elevated:
@@ -205,6 +188,4 @@ COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
     "New-NetFirewallRule": new_rule,
     "Set-NetFirewallRule": set_rule,
     "Remove-NetFirewallRule": remove_rule,
-    "Enable-NetFirewallRule": enable_rule,
-    "Disable-NetFirewallRule": disable_rule,
 }

@@ -24,7 +24,7 @@ def new_item(state: State, token: Token, call: Bound) -> list[Json]:
 
 def _new_folder(state: State, token: Token, path: str, call: Bound) -> None:
     missing = _missing_folders(state, path, call)
-    if not missing and not call.get("Force"):
+    if not missing:
         text = f"An item with the specified name {path} already exists."
         raise errors.item(text, _IO, "DirectoryExist", call.name, "ResourceExists", -2146232800)
     for one in missing:
@@ -58,8 +58,6 @@ def _check_drive(state: State, path: str, call: Bound) -> None:
 
 
 def remove_item(state: State, token: Token, call: Bound) -> list[Json]:
-    if not call.given("LiteralPath"):
-        raise errors.not_modelled("Remove-Item -Path")
     for path in call.get("LiteralPath"):
         _remove(state, token, path, call)
     return []
@@ -72,14 +70,12 @@ def _remove(state: State, token: Token, path: str, call: Bound) -> None:
         text = f"Cannot find path '{path}' because it does not exist."
         type = "System.Management.Automation.ItemNotFoundException"
         raise errors.item(text, type, "PathNotFound", call.name, "ObjectNotFound")
-    inside = files.below(state, path)
-    if inside and not call.get("Recurse"):
+    if files.below(state, path):
         raise _would_ask(call)
     if not files.may_delete(state, token, entry) or not files.parent_path(path):
         text = f"Cannot remove item {path}: Access to the path is denied."
         raise errors.item(text, _DENIED, "RemoveFileSystemItemUnAuthorizedAccess", call.name, "PermissionDenied", errors.DENIED)
-    for lower in [*inside, files.canonical(path).lower()]:
-        del state.files[lower]
+    del state.files[files.canonical(path).lower()]
 
 
 def _would_ask(call: Bound) -> Refused:

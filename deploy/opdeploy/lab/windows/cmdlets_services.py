@@ -1,4 +1,4 @@
-"""Services: Get-, New-, Set-, Start- and Stop-Service of Windows PowerShell 5.1, with their error ids."""
+"""Services: Get-, New-, Start- and Stop-Service of Windows PowerShell 5.1, with their error ids."""
 
 from __future__ import annotations
 
@@ -67,33 +67,12 @@ def new_service(state: State, token: Token, call: Bound) -> list[Json]:
         text = f"Service '{name} ({call.get('DisplayName', name)})' cannot be created due to the following error: "
         text += "The specified service already exists" if token.elevated else "Access is denied"
         raise errors.service(text, "CouldNotNewService", call.name, "PermissionDenied")
-    if call.given("Credential"):
-        raise errors.not_modelled("a service with a stored password")
     start = _START[call.get("StartupType", "Automatic")]
     key = services.create(state, name, call.get("BinaryPathName"), start=start)
     registry.set_value(key, "DisplayName", "String", call.get("DisplayName", name))
     if call.get("Description"):
         registry.set_value(key, "Description", "String", call.get("Description"))
-    if call.get("DependsOn"):
-        registry.set_value(key, "DependOnService", "MultiString", call.get("DependsOn"))
     return [_row(state, key)]
-
-
-def set_service(state: State, token: Token, call: Bound) -> list[Json]:
-    key = services.find(state, call.get("Name"))
-    if key is None:
-        raise _not_found(call.get("Name"), call)
-    if not token.elevated:
-        text = f"Service '{key['name']}' cannot be configured due to the following error: Access is denied"
-        raise errors.service(text, "CouldNotSetService", call.name, "PermissionDenied")
-    if call.given("Status"):
-        raise errors.not_modelled("Set-Service -Status")
-    for parameter in ("DisplayName", "Description"):
-        if call.given(parameter):
-            registry.set_value(key, parameter, "String", call.get(parameter))
-    if call.given("StartupType"):
-        registry.set_value(key, "Start", "DWord", _START[call.get("StartupType")])
-    return []
 
 
 def start_service(state: State, token: Token, call: Bound) -> list[Json]:
@@ -110,15 +89,12 @@ def stop_service(state: State, token: Token, call: Bound) -> list[Json]:
     for key in _chosen(state, call):
         if not services.runs(state, key["name"]):
             continue
-        running = [one for one in services.dependents(state, key["name"]) if services.runs(state, one["name"])]
-        if running and not call.get("Force"):
+        if any(services.runs(state, one["name"]) for one in services.dependents(state, key["name"])):
             text = f"Cannot stop service '{_called(key)}' because it has dependent services."
             raise errors.service(text, "ServiceHasDependentServicesNoForce", call.name, "InvalidOperation")
-        for one in [*running, key]:
-            if not token.elevated or one["name"].lower() in services.NO_STOP:
-                raise _could_not(state, one, "Stop", "Cannot open the service or it does not accept a stop", call)
-        for one in [*running, key]:
-            services.set_running(state, one["name"], False)
+        if not token.elevated or key["name"].lower() in services.NO_STOP:
+            raise _could_not(state, key, "Stop", "Cannot open the service or it does not accept a stop", call)
+        services.set_running(state, key["name"], False)
     return []
 
 
@@ -141,7 +117,6 @@ def _called(key: Json) -> str:
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
     "Get-Service": get_service,
     "New-Service": new_service,
-    "Set-Service": set_service,
     "Start-Service": start_service,
     "Stop-Service": stop_service,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable
 from typing import Any
@@ -60,39 +59,6 @@ def _check(token: Token, call: Bound, *modelled: str) -> None:
 # ---------------------------------------------------------------- reading
 
 
-def get_task(state: State, token: Token, call: Bound) -> list[Json]:
-    return [_row(task) for task in _queried(state, token, call)]
-
-
-def _queried(state: State, token: Token, call: Bound) -> list[Json]:
-    """Tasks by patterns for name and folder; a folder is written with a bar at its end. Raises Refused as CDXML queries do."""
-    found = sorted(state.tasks.values(), key=lambda task: task["path"].lower())
-    if not token.elevated:
-        found = []
-    for parameter, part in (("TaskName", _name), ("TaskPath", _folder)):
-        for pattern in call.get(parameter, []):
-            matching = [task for task in found if fnmatch.fnmatchcase(part(task).lower(), pattern.lower())]
-            if not matching and not set(pattern) & set("*?"):
-                raise errors.cim_not_found("MSFT_ScheduledTask", parameter, pattern, call.name)
-            found = matching
-    return found
-
-
-def _name(task: Json) -> str:
-    return str(task["path"].rpartition("\\")[2])
-
-
-def _folder(task: Json) -> str:
-    return str(task["path"].rpartition("\\")[0]) + "\\"
-
-
-def _row(task: Json) -> Json:
-    details = ("Author", "Date", "Description", "Documentation", "SecurityDescriptor", "Source", "Version")
-    row = {name: taskxml.detail(task["xml"], name) for name in details}
-    row |= {"TaskName": _name(task), "TaskPath": _folder(task), "URI": task["path"]}
-    return row | {"State": "Ready" if taskxml.is_enabled(task["xml"]) else "Disabled"}
-
-
 def export_task(state: State, token: Token, call: Bound) -> list[str]:
     if not call.given("TaskName"):
         raise errors.not_modelled("Export-ScheduledTask without -TaskName")
@@ -118,7 +84,7 @@ def register_task(state: State, token: Token, call: Bound) -> list[Json]:
     except taskxml.Invalid as invalid:
         raise _fails(invalid.code, call, str(invalid)) from None
     state.tasks[path.lower()] = {"path": path, "xml": xml}
-    return [_row(state.tasks[path.lower()])]
+    return []
 
 
 def _account(state: State, text: str) -> str | None:
@@ -137,6 +103,25 @@ def unregister_task(state: State, token: Token, call: Bound) -> list[Json]:
     return []
 
 
+def _queried(state: State, token: Token, call: Bound) -> list[Json]:
+    """Tasks by name and folder, which is written with a bar at its end. Raises Refused as CDXML queries do."""
+    found = list(state.tasks.values()) if token.elevated else []
+    for parameter, part in (("TaskName", _name), ("TaskPath", _folder)):
+        for wanted in call.get(parameter, []):
+            found = [task for task in found if part(task).lower() == wanted.lower()]
+            if not found:
+                raise errors.cim_not_found("MSFT_ScheduledTask", parameter, wanted, call.name)
+    return found
+
+
+def _name(task: Json) -> str:
+    return str(task["path"].rpartition("\\")[2])
+
+
+def _folder(task: Json) -> str:
+    return str(task["path"].rpartition("\\")[0]) + "\\"
+
+
 def enable_task(state: State, token: Token, call: Bound) -> list[Json]:
     return _switch(state, token, call, True)
 
@@ -149,11 +134,10 @@ def _switch(state: State, token: Token, call: Bound, enabled: bool) -> list[Json
     _check(token, call)
     task = _stored(state, call)
     task["xml"] = taskxml.with_enabled(task["xml"], enabled)
-    return [_row(task)]
+    return []
 
 
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
-    "Get-ScheduledTask": get_task,
     "Export-ScheduledTask": export_task,
     "Register-ScheduledTask": register_task,
     "Unregister-ScheduledTask": unregister_task,

@@ -12,7 +12,6 @@ from opdeploy.lab.windows import accounts, errors
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.binding import Bound
 from opdeploy.lab.windows.state import Json, State, instant, iso
-from opdeploy.lab.windows.wire import Secure
 
 MAX_PASSWORD_AGE = timedelta(days=42)
 _PROPERTIES = {"FullName": "full_name", "Description": "description", "PasswordNeverExpires": "never_expires"}
@@ -24,24 +23,18 @@ _KINDS_OF_CHARACTERS = (str.isupper, str.islower, str.isdigit, lambda char: not 
 
 
 def get_user(state: State, token: Token, call: Bound) -> list[Json]:
-    return [_user_row(sid, state.users[sid]) for sid in _chosen(state.users, call, "User")]
+    return [_user_row(sid, state.users[sid]) for sid in _chosen(state.users, call)]
 
 
-def get_group(state: State, token: Token, call: Bound) -> list[Json]:
-    return [_group_row(sid, state.groups[sid]) for sid in _chosen(state.groups, call, "Group")]
-
-
-def _chosen(there: Json, call: Bound, kind: str) -> list[str]:
-    by_name = sorted(there, key=lambda sid: there[sid]["name"].lower())
-    if call.given("SID"):
-        return [sid if sid in there else _missing(kind, sid, call) for sid in call.get("SID")]
+def _chosen(users: Json, call: Bound) -> list[str]:
+    by_name = sorted(users, key=lambda sid: users[sid]["name"].lower())
     if not call.given("Name"):
         return by_name
     found: list[str] = []
     for name in call.get("Name"):
-        matching = [sid for sid in by_name if fnmatch.fnmatchcase(there[sid]["name"].lower(), name.lower())]
+        matching = [sid for sid in by_name if fnmatch.fnmatchcase(users[sid]["name"].lower(), name.lower())]
         if not matching and not set(name) & set("*?["):
-            _missing(kind, name, call)
+            _missing("User", name, call)
         found += [sid for sid in matching if sid not in found]
     return found
 
@@ -71,11 +64,6 @@ def _user_row(sid: str, user: Json) -> Json:
     }
 
 
-def _group_row(sid: str, group: Json) -> Json:
-    row = {"Name": group["name"], "SID": sid, "Description": group["description"]}
-    return row | {"PrincipalSource": "Local", "ObjectClass": "Group"}
-
-
 # ---------------------------------------------------------------- writing users
 
 
@@ -91,9 +79,8 @@ def new_user(state: State, token: Token, call: Bound) -> list[Json]:
         raise errors.local_accounts(f"User {name} already exists.", "UserExists", call.name, "ResourceExists")
     if any(group["name"].lower() == name.lower() for group in state.groups.values()):
         raise errors.local_accounts(f"Name {name} is already in use.", "NameInUse", call.name, "InvalidArgument")
-    secret = call.get("Password", Secure(""))
-    if not call.get("NoPassword"):
-        _check_password(state, name, secret.text, call)
+    secret = call.get("Password")
+    _check_password(state, name, secret.text, call)
     user = accounts.new_user(name, password=accounts.encoded(secret.text), password_last_set=state.time)
     user["enabled"] = not call.get("Disabled", False)
     user["may_change"] = not call.get("UserMayNotChangePassword", False)
@@ -106,7 +93,7 @@ def new_user(state: State, token: Token, call: Bound) -> list[Json]:
 def set_user(state: State, token: Token, call: Bound) -> list[Json]:
     _check_lengths(call)
     _check_expiry(call)
-    user = state.users[_one_user(state, call)]
+    user = state.users[_named(state, call.get("Name"), call)]
     _check_elevated(token, call)
     if call.given("Password"):
         secret = call.get("Password")
@@ -138,7 +125,7 @@ def disable_user(state: State, token: Token, call: Bound) -> list[Json]:
 
 
 def _switch(state: State, token: Token, call: Bound, enabled: bool) -> list[Json]:
-    for sid in _users(state, call):
+    for sid in [_named(state, name, call) for name in call.get("Name")]:
         _check_elevated(token, call)
         state.users[sid]["enabled"] = enabled
     return []
@@ -146,7 +133,7 @@ def _switch(state: State, token: Token, call: Bound, enabled: bool) -> list[Json
 
 def remove_user(state: State, token: Token, call: Bound) -> list[Json]:
     """The account goes, and with it its memberships; rights and descriptors keep the orphaned SID."""
-    for sid in _users(state, call):
+    for sid in [_known(state.users, "User", sid, call) for sid in call.get("SID")]:
         _check_elevated(token, call)
         if int(sid.rpartition("-")[2]) < 1000:
             text = "Cannot delete this user: it is built in."
@@ -157,29 +144,20 @@ def remove_user(state: State, token: Token, call: Bound) -> list[Json]:
     return []
 
 
-def _one_user(state: State, call: Bound) -> str:
-    if call.given("SID"):
-        sid = str(call.get("SID"))
-        return sid if sid in state.users else _missing("User", sid, call)
-    return _named(state.users, call.get("Name"), "User", call)
+def _named(state: State, name: str, call: Bound) -> str:
+    sid = next((sid for sid, user in state.users.items() if user["name"].lower() == name.lower()), None)
+    return sid if sid is not None else _missing("User", name, call)
 
 
-def _users(state: State, call: Bound) -> list[str]:
-    if call.given("SID"):
-        return [sid if sid in state.users else _missing("User", sid, call) for sid in call.get("SID")]
-    return [_named(state.users, name, "User", call) for name in call.get("Name")]
-
-
-def _named(there: Json, name: str, kind: str, call: Bound) -> str:
-    sid = next((sid for sid, one in there.items() if one["name"].lower() == name.lower()), None)
-    return sid if sid is not None else _missing(kind, name, call)
+def _known(there: Json, kind: str, sid: str, call: Bound) -> str:
+    return sid if sid in there else _missing(kind, sid, call)
 
 
 # ---------------------------------------------------------------- members
 
 
 def add_member(state: State, token: Token, call: Bound) -> list[Json]:
-    group = state.groups[_group(state, call)]
+    group = state.groups[_known(state.groups, "Group", str(call.get("SID")), call)]
     _check_elevated(token, call)
     for text in call.get("Member"):
         sid = _principal(state, text, call)
@@ -193,7 +171,7 @@ def add_member(state: State, token: Token, call: Bound) -> list[Json]:
 
 
 def remove_member(state: State, token: Token, call: Bound) -> list[Json]:
-    group = state.groups[_group(state, call)]
+    group = state.groups[_known(state.groups, "Group", str(call.get("SID")), call)]
     _check_elevated(token, call)
     for text in call.get("Member"):
         sid = _principal(state, text, call)
@@ -202,13 +180,6 @@ def remove_member(state: State, token: Token, call: Bound) -> list[Json]:
             raise errors.local_accounts(message, "MemberNotFound", call.name)
         group["members"] = [member for member in group["members"] if member != sid]
     return []
-
-
-def _group(state: State, call: Bound) -> str:
-    if call.given("SID"):
-        sid = str(call.get("SID"))
-        return sid if sid in state.groups else _missing("Group", sid, call)
-    return _named(state.groups, call.get("Name"), "Group", call)
 
 
 def _principal(state: State, text: str, call: Bound) -> str:
@@ -257,7 +228,6 @@ def _check_password(state: State, name: str, password: str, call: Bound) -> None
 
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
     "Get-LocalUser": get_user,
-    "Get-LocalGroup": get_group,
     "New-LocalUser": new_user,
     "Set-LocalUser": set_user,
     "Enable-LocalUser": enable_user,

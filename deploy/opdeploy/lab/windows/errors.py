@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 DENIED = -2147024891  # 0x80070005
-STALE = "opdeploy.Stale"
 
 
 class Refused(Exception):
@@ -57,11 +56,6 @@ def file_not_found(path: str) -> Refused:
 def directory_not_found(path: str) -> Refused:
     text = f"Could not find a part of the path '{path}'."
     return dotnet(text, "System.IO.DirectoryNotFoundException", -2147024893)
-
-
-def stale(now: str) -> Refused:
-    """What a write was told to expect is not what is there. In PowerShell: `throw` of an ErrorRecord with an id of its own."""
-    return Refused(f"stale: {now}", "System.InvalidOperationException", STALE, "InvalidOperation", -2146233079)
 
 
 def binding(message: str, id: str, command: str, type: str = "ParameterBindingException") -> Refused:

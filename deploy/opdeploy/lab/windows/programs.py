@@ -5,7 +5,6 @@ Exit codes are Win32's, as sc.exe returns them; what it prints is for people and
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,10 +34,6 @@ class Run:
     stdout: bytes = b""
     stderr: bytes = b""
 
-    def to_wire(self) -> Json:
-        out, err = base64.b64encode(self.stdout).decode(), base64.b64encode(self.stderr).decode()
-        return {"ended": True, "whole": True, "exit": self.exit, "stdout": out, "stderr": err}
-
 
 class _Fails(Exception):
     def __init__(self, code: int) -> None:
@@ -49,7 +44,7 @@ class _Fails(Exception):
 def run(state: State, token: Token, program: str, line: str) -> Run:
     """Raises Refused for a program or sub-command that the lab has no model of."""
     words = split(line)
-    command = _COMMANDS.get(words[0].lower()) if program.lower() == "sc.exe" and words else None
+    command = COMMANDS.get(words[0].lower()) if program.lower() == "sc.exe" and words else None
     if command is None:
         raise errors.not_modelled(f"{program} {line.split(' ')[0]}")
     try:
@@ -249,7 +244,7 @@ def _sdset(state: State, key: Json, words: list[str]) -> str:
     return "[SC] SetServiceObjectSecurity SUCCESS\r\n"
 
 
-_COMMANDS: dict[str, Callable[[State, Json, list[str]], str]] = {
+COMMANDS: dict[str, Callable[[State, Json, list[str]], str]] = {
     "config": _config,
     "failure": _failure,
     "failureflag": _failure_flag,

@@ -103,15 +103,6 @@ def with_enabled(text: str, enabled: bool) -> str:
     return printed(task)
 
 
-def is_enabled(text: str) -> bool:
-    return (_parsed(text).findtext("Settings/Enabled") or "true").strip().lower() in ("true", "1")
-
-
-def detail(text: str, name: str) -> str | None:
-    """An element of RegistrationInfo."""
-    return _parsed(text).findtext(f"RegistrationInfo/{name}")
-
-
 def printed(task: Element) -> str:
     """UTF-16 declared, indented by two, CRLF: as the service prints it."""
     lines = ['<?xml version="1.0" encoding="UTF-16"?>', f'<Task xmlns="{NAMESPACE}">']

@@ -16,7 +16,6 @@ from typing import Any
 from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, programs, registry, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, registry_denied
-from opdeploy.lab.windows.sddl import Acl
 from opdeploy.lab.windows.source import Source
 from opdeploy.lab.windows.state import Json, State
 from opdeploy.lab.windows.wire import ended
@@ -134,36 +133,32 @@ def cim_read(context: Context, given: Arguments) -> list[Json]:
     for name in select:
         if name.lower() not in {property.lower() for property in listed}:
             raise ended("NotListed", f"'{given['class']}.{name}' is not listed")
-    if given["class"] == "Win32_UserAccount":
-        return [{name: row[name] for name in select if name in row} for row in _user_accounts(context.state)]
-    if not context.token.elevated:
-        command = "Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCommand"
-        raise errors.cim("Access denied ", "HRESULT 0x80041003", command, "PermissionDenied", -2147217405)
-    rows = _local_users(context.state) if given["class"] == "Win32_UserAccount" else context.state.rsop.get(given["class"], [])
-    return [{name: row[name] for name in select if name in row} for row in rows]
+    if what not in CLASSES:
+        raise errors.not_modelled(f"the class {what}")
+    return [{name: row[name] for name in select if name in row} for row in CLASSES[what](context)]
 
 
-def _local_users(state: State) -> list[Json]:
-    """Win32_UserAccount where LocalAccount is true."""
-    return [{"SID": sid, "PasswordExpires": not user["never_expires"]} for sid, user in state.users.items()]
-
-
-def _user_accounts(state: State) -> list[Json]:
+def _user_accounts(context: Context) -> list[Json]:
     """Win32_UserAccount of local accounts."""
-    return [{"SID": sid, "PasswordExpires": not user["never_expires"]} for sid, user in state.users.items()]
+    users = context.state.users.items()
+    return [{"SID": sid, "PasswordExpires": not user["never_expires"]} for sid, user in users]
 
 
-def program_read(context: Context, given: Arguments) -> Json:
-    if given["what"] != "service descriptor":
-        raise ended("NotListed", f"no reader '{given['what']}'")
-    name = given.get("name", "")
-    _check_service_name(context, name)
-    return programs.run(context.state, context.token, "sc.exe", f'sdshow "{name}"').to_wire()
+def _resultant_set(name: str) -> Callable[[Context], list[Json]]:
+    def rows(context: Context) -> list[Json]:
+        if not context.token.elevated:
+            command = "Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCommand"
+            raise errors.cim("Access denied ", "HRESULT 0x80041003", command, "PermissionDenied", -2147217405)
+        return list(context.state.rsop.get(name, []))
+
+    return rows
 
 
-def _check_service_name(context: Context, name: str) -> None:
-    if not _matches(str(context.source.texts.get("serviceName", "")), name):
-        raise ended("BadName", f"'{name}' is no name of a service")
+_POLICY = ("RSOP_UserPrivilegeRight", "RSOP_RestrictedGroup", "RSOP_RegistryPolicySetting")
+CLASSES: dict[str, Callable[[Context], list[Json]]] = {
+    "root/cimv2 Win32_UserAccount": _user_accounts,
+    **{f"root/rsop/computer {name}": _resultant_set(name) for name in _POLICY},
+}
 
 
 def program_write(context: Context, given: Arguments) -> None:
@@ -216,7 +211,8 @@ def _in_order(holders: Any) -> list[str]:
 
 def service_sddl_write(context: Context, given: Arguments) -> None:
     name = given["name"]
-    _check_service_name(context, name)
+    if not _matches(str(context.source.texts.get("serviceName", "")), name):
+        raise ended("BadName", f"'{name}' is no name of a service")
     if not re.fullmatch(r'[^\x00-\x20"]+', given["sddl"]):
         raise ended("BadName", "a descriptor with blanks or quotes is not written")
     now = _succeed(context, "sc.exe", f'sdshow "{name}"').stdout.decode().strip()
@@ -232,15 +228,6 @@ def _same_list(one: str, other: str) -> bool:
     except (ValueError, KeyError):
         text = "The SDDL form of a security descriptor object is invalid."
         raise errors.dotnet(text, "System.ArgumentException", -2147024809) from None
-
-
-def _discretionary(text: str) -> Acl | None:
-    """The list alone: two spellings of one are equal, and what is audited does not count."""
-    try:
-        return sddl.parse(text).dacl
-    except (ValueError, KeyError):
-        message = "The SDDL form of a security descriptor object is invalid."
-        raise errors.dotnet(message, "System.ArgumentException", -2147024809) from None
 
 
 # ---------------------------------------------------------------- registry
@@ -330,8 +317,7 @@ def file_append(context: Context, given: Arguments) -> None:
     data = b"" if entry is None else files.data(entry)
     if offset > len(data):
         raise ended("Stale", f"stale: piece at {offset} after {len(data)}")
-    piece = given["bytes"] if isinstance(given["bytes"], bytes) else base64.b64decode(given["bytes"])
-    files.put_file(context.state, path, _owner(context), data[:offset] + piece)
+    files.put_file(context.state, path, _owner(context), data[:offset] + _piece(given["bytes"]))
 
 
 def _piece(sent: Any) -> bytes:
@@ -412,7 +398,6 @@ READS: dict[str, Callable[[Context, Arguments], Any]] = {
     "sddl.read": sddl_read,
     "sid.resolve": sid_resolve,
     "name.resolve": name_resolve,
-    "program.read": program_read,
     "export.read": export_read,
     "group.members": group_members,
     "logon.probe": logon_probe,

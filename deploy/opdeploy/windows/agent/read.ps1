@@ -2,10 +2,8 @@
 
 # The cmdlets that may be called, with the parameters that may be given. Whoever adds a line answers for its reading only.
 $reading = @{
-    'Get-LocalUser'        = @('Name', 'SID')
-    'Get-LocalGroup'       = @('Name', 'SID')
+    'Get-LocalUser'        = @('Name')
     'Get-Service'          = @('Name')
-    'Get-ScheduledTask'    = @('TaskName', 'TaskPath')
     'Export-ScheduledTask' = @('TaskName', 'TaskPath')
 }
 $verbs['cmdlet.read'] = {
@@ -168,15 +166,6 @@ $verbs['name.resolve'] = {
     [CmdletBinding()] param([string]$sid)
     try { return @{ name = (Find-Name $sid).Value } }
     catch [System.Security.Principal.IdentityNotMappedException] { return @{ name = $null } }
-}
-
-# A program that only reads: the exact words stand here, the caller fills in one checked name.
-$serviceName = '\A[^\x00-\x1f"/\\]{1,256}\z'
-$verbs['program.read'] = {
-    [CmdletBinding()] param([string]$what, [string]$name)
-    if ($what -cne 'service descriptor') { Stop-Call 'NotListed' "no reader '$what'" }
-    if ($name -notmatch $serviceName) { Stop-Call 'BadName' "'$name' is no name of a service" }
-    return Invoke-Program ([System.IO.Path]::Combine($system, 'sc.exe')) "sdshow `"$name`"" 60
 }
 
 # User rights can only be exported into a file: written to a temporary one, read, removed. secedit writes UTF-16; the bytes come back.

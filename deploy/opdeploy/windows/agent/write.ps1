@@ -6,21 +6,18 @@ $rule = @(
 )
 $writing = @{
     'New-LocalUser'            = @('Name', 'FullName', 'Description', 'Password', 'PasswordNeverExpires', 'UserMayNotChangePassword', 'AccountExpires', 'AccountNeverExpires', 'Disabled')
-    'Set-LocalUser'            = @('Name', 'SID', 'FullName', 'Description', 'Password', 'PasswordNeverExpires', 'UserMayChangePassword', 'AccountExpires', 'AccountNeverExpires')
-    'Enable-LocalUser'         = @('Name', 'SID')
-    'Disable-LocalUser'        = @('Name', 'SID')
-    'Remove-LocalUser'         = @('Name', 'SID')
-    'Add-LocalGroupMember'     = @('Name', 'SID', 'Member')
-    'Remove-LocalGroupMember'  = @('Name', 'SID', 'Member')
-    'New-Service'              = @('Name', 'BinaryPathName', 'DisplayName', 'Description', 'StartupType', 'DependsOn')
-    'Set-Service'              = @('Name', 'DisplayName', 'Description', 'StartupType')
+    'Set-LocalUser'            = @('Name', 'FullName', 'Description', 'Password', 'PasswordNeverExpires', 'UserMayChangePassword', 'AccountExpires', 'AccountNeverExpires')
+    'Enable-LocalUser'         = @('Name')
+    'Disable-LocalUser'        = @('Name')
+    'Remove-LocalUser'         = @('SID')
+    'Add-LocalGroupMember'     = @('SID', 'Member')
+    'Remove-LocalGroupMember'  = @('SID', 'Member')
+    'New-Service'              = @('Name', 'BinaryPathName', 'DisplayName', 'Description', 'StartupType')
     'Start-Service'            = @('Name')
-    'Stop-Service'             = @('Name', 'Force')
+    'Stop-Service'             = @('Name')
     'New-NetFirewallRule'      = @('Name', 'DisplayName', 'Group') + $rule
     'Set-NetFirewallRule'      = @('Name', 'NewDisplayName') + $rule
     'Remove-NetFirewallRule'   = @('Name')
-    'Enable-NetFirewallRule'   = @('Name')
-    'Disable-NetFirewallRule'  = @('Name')
     'Register-ScheduledTask'   = @('TaskName', 'TaskPath', 'Xml', 'Force')
     'Unregister-ScheduledTask' = @('TaskName', 'TaskPath', 'Confirm')
     'Enable-ScheduledTask'     = @('TaskName', 'TaskPath')
@@ -93,6 +90,7 @@ $verbs['sddl.write'] = {
     $item.SetAccessControl($security)
 }
 
+$serviceName = '\A[^\x00-\x1f"/\\]{1,256}\z'
 $verbs['service.sddl.write'] = {
     [CmdletBinding()] param([string]$name, [string]$sddl, [string]$expect)
     if ($name -notmatch $serviceName) { Stop-Call 'BadName' "'$name' is no name of a service" }
@@ -100,7 +98,7 @@ $verbs['service.sddl.write'] = {
     $shown = Invoke-System 'sc.exe' "sdshow `"$name`""
     $now = [System.Text.Encoding]::ASCII.GetString($shown.stdout).Trim()
     # two spellings of one list are one text; the audit list, which only some are shown, does not count
-    $lists = @(foreach ($text in $now, $expect) { (New-Object System.Security.AccessControl.RawSecurityDescriptor $text).GetSddlForm('Access') })
+    $lists = @(foreach ($text in $now, $expect.Trim()) { (New-Object System.Security.AccessControl.RawSecurityDescriptor $text).GetSddlForm('Access') })
     if ($lists[0] -cne $lists[1]) { Stop-Call 'Stale' "stale: $now" }
     [void](Invoke-System 'sc.exe' "sdset `"$name`" `"$sddl`"")
 }

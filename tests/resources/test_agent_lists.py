@@ -1,0 +1,79 @@
+"""The agent lists what the kinds use and nothing else: every read and write that any case makes is held against its lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cases import Case, load, planned, world
+from opdeploy.calls import Call, file_read, host_read, name_resolve
+from opdeploy.lab.windows import source
+from opdeploy.model import Missing, Unknown
+from opdeploy.resources.base import all_reads
+from opdeploy.windows import agent
+
+CASES = [case for case in load(Path(__file__).parent.parent / "cases") if not case.refused]
+LISTS = source.read(agent.source(write=True))
+# What is asked for every host, for a SID without a name, and by `get_file`.
+BESIDES_THE_KINDS = [host_read(), name_resolve("S-1-1-0"), file_read("C:\\x")]
+
+
+def made(case: Case) -> Iterator[Call]:
+    resource = case.resource()
+    yield from all_reads(resource).values()
+    for reads in resource.optional_reads().values():
+        yield from reads.values()
+    try:
+        yield from resource.then_reads(world(case, resource).answers(resource)).values()
+    except (Missing, Unknown, TypeError, KeyError, AttributeError):
+        return  # this case's answers name nothing to ask next
+    change, answers = planned(case)
+    if change.action != "none":
+        yield from _writes(change.resource.writes(change, answers))
+
+
+def _writes(calls: Iterator[Call]) -> Iterator[Call]:
+    try:
+        yield from calls
+    except Missing:
+        return  # it hangs on what the same plan makes
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[Call]:
+    return [*BESIDES_THE_KINDS, *(call for case in CASES for call in made(case))]
+
+
+def gathered(pairs: Iterable[tuple[str, Iterable[str]]]) -> dict[str, set[str]]:
+    table: dict[str, set[str]] = defaultdict(set)
+    for name, parts in pairs:
+        table[name] |= set(parts)
+    return dict(table)
+
+
+def listed(table: str) -> dict[str, set[str]]:
+    return gathered(LISTS.tables[table].items())
+
+
+@pytest.mark.parametrize(("verb", "table"), [("cmdlet.read", "reading"), ("cmdlet.write", "writing")])
+def test_every_listed_cmdlet_and_parameter_is_used(calls: list[Call], verb: str, table: str) -> None:
+    used = gathered((call.args["name"], call.args["parameters"]) for call in calls if call.verb == verb)
+    assert listed(table) == used
+
+
+def test_every_listed_class_and_property_is_used(calls: list[Call]) -> None:
+    reads = [call.args for call in calls if call.verb == "cim.read"]
+    assert listed("classes") == gathered((f"{args['namespace']} {args['class']}", args["select"]) for args in reads)
+
+
+def test_every_listed_sub_command_is_used(calls: list[Call]) -> None:
+    writes = [call.args for call in calls if call.verb == "program.write"]
+    assert listed("programs") == gathered((args["program"], [args["command"]]) for args in writes)
+
+
+def test_every_verb_is_used_with_every_argument(calls: list[Call]) -> None:
+    used = gathered((call.verb, call.args) for call in calls if not call.verb.startswith("record."))
+    assert {verb: set(names) for verb, names in LISTS.verbs.items()} == used
