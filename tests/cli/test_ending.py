@@ -31,9 +31,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)
-def test_help_of_every_command_has_an_example(
-    path: tuple[str, ...], place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_of_every_command_has_an_example(path: tuple[str, ...], place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*path, "--help"], place) == 0
     shown = capsys.readouterr()
     assert "Example" in shown.out
@@ -140,7 +138,11 @@ def test_the_only_inventory_need_not_be_named(
 
 def opdeploy(*arguments: str, **more: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "opdeploy", *arguments], capture_output=True, text=True, timeout=60, **more  # type: ignore[call-overload]
+        [sys.executable, "-m", "opdeploy", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        **more,  # type: ignore[call-overload]
     )
 
 

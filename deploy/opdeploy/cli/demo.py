@@ -1,39 +1,38 @@
 """``opdeploy demo``: the whole way on the lab, each step the real command in a process of its own.
 
 It works on a copy of ``inventories/lab`` in a temporary folder, on free ports and with a run store there, so that two
-demos never meet; `janitor` clears up, whatever becomes of this process.
+demos never meet; `janitor` runs the commands and clears up, whatever becomes of this process.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import click
 
 import opdeploy
 from opdeploy.cli import terminal
-from opdeploy.cli.lab_setup import FOLDER
+from opdeploy.cli.janitor import INVENTORY, OUTPUT
 from opdeploy.model import ExitCode, OpdeployError, UsageError
 
-SOURCE = Path(opdeploy.__file__).parents[2] / "inventories" / "lab"
-INVENTORY = "inventories/lab"
+SOURCE = Path(opdeploy.__file__).parents[2] / INVENTORY
 PORT = re.compile(r"(ansible_port:\s*)(\d+)")
 PORTS = range(20_000, 32_000)  # below those that systems give to outgoing connections
 HEAD, TAIL = 28, 6  # lines of a step's output that are shown
-SECONDS = 120  # that a step may take
 SECONDS_TO_CLEAR_UP = 60
 
 
@@ -108,57 +107,45 @@ def _bold(text: str) -> str:
 
 @dataclass
 class Stage:
-    """The temporary folder, and the pipes whose closing ends all that was started."""
+    """The temporary folder, and who runs the commands in it."""
 
     folder: Path
-    janitor: IO[str]
-    reading: int  # the lab's end of its pipe
-    environment: dict[str, str] = field(default_factory=dict)
+    janitor: subprocess.Popen[str]
 
-    def run(self, arguments: list[str], alive: bool) -> tuple[int, str]:
-        """One command, with its output once it has ended."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "opdeploy", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=self.reading if alive else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        self._tell(f"+{process.pid}")
-        try:
-            output, _ = process.communicate(timeout=SECONDS)
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        self._tell(f"-{process.pid}")
-        return process.returncode, output
+    def run(self, arguments: Sequence[str], alive: bool) -> tuple[int, str]:
+        """One command: its exit code and what it printed."""
+        assert self.janitor.stdin
+        self.janitor.stdin.write(json.dumps({"arguments": arguments, "alive": alive}) + "\n")
+        self.janitor.stdin.flush()
+        code = int(self.answer())
+        return code, (self.folder / OUTPUT).read_text(encoding="utf-8", errors="replace")
 
-    def _tell(self, line: str) -> None:
-        self.janitor.write(line + "\n")
-        self.janitor.flush()
+    def answer(self) -> str:
+        assert self.janitor.stdout
+        line = self.janitor.stdout.readline()
+        if not line:
+            raise OpdeployError("the demo's own process ended too early")
+        return line
 
 
 @contextmanager
 def _stage() -> Iterator[Stage]:
-    folder = Path(tempfile.mkdtemp(prefix="opdeploy-demo-"))
+    folder = Path(tempfile.gettempdir()) / f"opdeploy-demo-{secrets.token_hex(8)}"
     janitor = subprocess.Popen(
-        [sys.executable, "-m", "opdeploy.cli.janitor", str(folder), str(folder / INVENTORY / FOLDER)],
+        [sys.executable, "-m", "opdeploy.cli.janitor", str(folder)],
+        env=_environment(folder),
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C is for the demo, which then closes the pipe
     )
     assert janitor.stdin
-    reading, writing = os.pipe()
     try:
-        _copied_inventory(folder)
-        yield Stage(folder, janitor.stdin, reading, _environment(folder))
+        stage = Stage(folder, janitor)
+        stage.answer()
+        copied_inventory(folder)
+        yield stage
     finally:
-        os.close(reading)
-        os.close(writing)
         janitor.stdin.close()
         janitor.wait(SECONDS_TO_CLEAR_UP)
 
@@ -170,7 +157,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, **forced, "XDG_STATE_HOME": str(folder / "state"), "PYTHONIOENCODING": "utf-8"}
 
 
-def _copied_inventory(folder: Path) -> None:
+def copied_inventory(folder: Path) -> None:
     """The lab's inventory on ports that nobody has."""
     copy = folder / INVENTORY
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns(".*"))

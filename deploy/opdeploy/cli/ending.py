@@ -5,6 +5,7 @@ The codes are `opdeploy.model.ExitCode`'s. click's own errors are wrong usage (6
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ import click
 from opdeploy.cli import crash, terminal
 from opdeploy.cli.app import app
 from opdeploy.cli.place import Place
-from opdeploy.model import ExitCode, OpdeployError
+from opdeploy.model import ExitCode, OpdeployError, UsageError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,8 +49,17 @@ def run(arguments: Sequence[str], place: Place) -> int:
 
 
 def _ran(arguments: Sequence[str], place: Place) -> int:
+    if not _is_somewhere():
+        raise UsageError("the working directory is not there any more", "go to another: cd")
     code = app.main(list(arguments), prog_name="opdeploy", standalone_mode=False, obj=place)
     return int(code or ExitCode.OK)
+
+
+def _is_somewhere() -> bool:
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
 
 
 def _prepare(place: Place) -> None:

@@ -1,52 +1,80 @@
-"""``python -m opdeploy.cli.janitor FOLDER LAB``: clears up behind a demo, however that ends, kill -9 included.
+"""``python -m opdeploy.cli.janitor FOLDER``: runs a demo's commands, and clears up behind it however it ends, kill -9 included.
 
-Its standard input is a pipe from the demo, which tells of each process it starts (``+PID``) and of each that ended
-(``-PID``). When the pipe closes, what still runs is ended, the lab is waited for (it has a pipe of its own), and FOLDER
-is removed.
+It makes FOLDER and says so with an empty line. Then each line of standard input is a command as JSON, ``{"arguments",
+"alive"}``, run in FOLDER with its output in the file `OUTPUT`; the answer is a line with its exit code. A command that is
+`alive` has for standard input a pipe that stays open as long as this process. When standard input closes, the demo is
+gone: what runs is ended, the lab is waited for, and FOLDER is removed.
 """
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
+import select
 import shutil
-import signal
+import subprocess
 import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from opdeploy.lab import folder
 
+INVENTORY = "inventories/lab"
+LAB = f"{INVENTORY}/.lab"
+OUTPUT = "output"
 SECONDS = 10  # that a process may take to end by itself
 PAUSE = 0.02
 
 
 def main() -> None:
-    everything, lab = Path(sys.argv[1]), Path(sys.argv[2])
-    for process in _running(sys.stdin):
-        _end(process)
-    folder.wait_until_free(lab, SECONDS)
-    shutil.rmtree(everything, ignore_errors=True)
+    stage = Path(sys.argv[1])
+    stage.mkdir(mode=0o700)
+    lifeline, held = os.pipe()
+    step = None
+    _answer("")
+    while line := sys.stdin.readline():
+        step = _started(json.loads(line), stage, lifeline)
+        if not _ended_before_the_demo(step):
+            break
+        _answer(str(step.returncode))
+    if step:
+        _end(step)
+    os.close(held)
+    folder.wait_until_free(stage / LAB, SECONDS)
+    shutil.rmtree(stage, ignore_errors=True)
 
 
-def _running(lines: Iterable[str]) -> set[int]:
-    """The processes that are left when the pipe closes."""
-    started: set[int] = set()
-    for line in lines:
-        process = int(line[1:])
-        started = started | {process} if line[0] == "+" else started - {process}
-    return started
+def _started(command: dict[str, object], stage: Path, lifeline: int) -> subprocess.Popen[bytes]:
+    with (stage / OUTPUT).open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "opdeploy", *list(command["arguments"])],  # type: ignore[call-overload]
+            cwd=stage,
+            stdin=lifeline if command["alive"] else subprocess.DEVNULL,
+            stdout=output,
+        )
 
 
-def _end(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGTERM)
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            os.kill(process, 0)
-            time.sleep(PAUSE)
-        os.kill(process, signal.SIGKILL)
+def _ended_before_the_demo(step: subprocess.Popen[bytes]) -> bool:
+    """Nothing is asked while a command runs, so there is something to read only when the pipe is closed."""
+    while step.poll() is None:
+        if select.select([sys.stdin], [], [], PAUSE)[0]:
+            return False
+    return True
+
+
+def _end(step: subprocess.Popen[bytes]) -> None:
+    step.terminate()
+    try:
+        step.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        step.kill()
+        step.wait()
+
+
+def _answer(text: str) -> None:
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        return  # the demo is gone; the next line that is read says so
 
 
 if __name__ == "__main__":

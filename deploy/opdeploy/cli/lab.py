@@ -58,9 +58,7 @@ def command() -> None:
 @click.option("--powershell-start", type=_MILLISECONDS, default=0, metavar="MS", help="What a powershell.exe takes to start.")
 @click.option("--foreground", is_flag=True, help="Stay here until Ctrl-C.")
 @click.option("--with-parent", is_flag=True, help="End the lab when standard input is closed.")
-def up(
-    asked: Asked, state: Path | None, latency: float, powershell_start: float, foreground: bool, with_parent: bool
-) -> None:
+def up(asked: Asked, state: Path | None, latency: float, powershell_start: float, foreground: bool, with_parent: bool) -> None:
     """Start the inventory's hosts as simulated servers on the ports that it names.
 
     \b
