@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.hiddenvalue import HiddenValue
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from opdeploy.calls import Failure, Read, Write, shown
@@ -28,8 +29,8 @@ from opdeploy.windows.station import Records, Station
 
 POSIX_ONLY = (
     "_sudo", "_sudo_user", "_use_sudo_login", "_sudo_password", "_preserve_sudo_env", "_su_user", "_use_su_login",
-    "_preserve_su_env", "_su_shell", "_doas", "_doas_user", "_use_doas_login", "_preserve_doas_env", "_get_pty",
-    "_stdin", "_temp_dir",
+    "_su_password", "_preserve_su_env", "_su_shell", "_doas", "_doas_user", "_dzdo", "_dzdo_user", "_get_pty", "_stdin",
+    "_temp_dir",
 )  # fmt: skip
 POWERSHELL = ("sh", "ps", "powershell", None)
 
@@ -132,10 +133,15 @@ def _run_text(station: Station, command: StringCommand, arguments: Mapping[str, 
         command.get_raw_value(),
         shell="cmd" if arguments.get("_shell_executable") == "cmd" else "powershell",
         seconds=arguments.get("_timeout") or None,
-        environment={name: str(value) for name, value in (arguments.get("_env") or {}).items()},
+        environment=environment(arguments.get("_env") or {}),
         directory=arguments.get("_chdir") or "",
     )
     return ended.exit_code == 0, output(ended.stdout.splitlines(), ended.stderr.splitlines())
+
+
+def environment(given: Mapping[str, Any]) -> dict[str, str]:
+    """`_env` as it is meant: pyinfra's hidden values print as something else."""
+    return {name: value.unmask() if isinstance(value, HiddenValue) else str(value) for name, value in given.items()}
 
 
 def output(stdout: Sequence[str] = (), stderr: Sequence[str] = ()) -> CommandOutput:
