@@ -12,6 +12,7 @@ from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
 from opdeploy.inventory import CONNECTION_NAMES
 from opdeploy.model import ExitCode
+from opdeploy.store import tokens
 
 ROOT = Path(__file__).parents[2]
 ABOVE = {".venv", ".git", ".pytest_cache", "node_modules"}
@@ -96,7 +97,7 @@ def test_the_page_names_every_connection_variable() -> None:
 
 
 def test_the_page_has_the_exit_codes_that_there_are() -> None:
-    assert [int(code) for code in CODES.findall(text("docs/exit-codes.md"))] == sorted(int(code) for code in ExitCode)
+    assert {int(code) for code in CODES.findall(text("docs/exit-codes.md"))} == {int(code) for code in ExitCode}
 
 
 def test_the_rule_for_several_codes_is_the_one_that_is_told() -> None:
@@ -104,3 +105,19 @@ def test_the_rule_for_several_codes_is_the_one_that_is_told() -> None:
     ranked = [int(code) for code in told.split(", ")]
     for place, code in enumerate(ranked):
         assert ExitCode.worst([ExitCode(other) for other in ranked[place:]]) == code
+
+
+ROWS = {row.partition("|")[0]: row for row in re.findall(r"^\| (.*) \|$", text("docs/snapshots.md"), re.MULTILINE)}
+
+
+def names_in(beginning: str) -> set[str]:
+    (cell,) = [cell for cell in ROWS if cell.startswith(beginning)]
+    return set(re.findall(r"`([\w.]+)…?`", cell))
+
+
+def test_the_page_on_snapshots_names_all_that_they_leave_out() -> None:
+    assert {value.lower() for value in names_in("registry values named")} == tokens.VALUES
+    assert names_in("every value of a key") == set(re.findall(r"\w{2,}", tokens.KEYS.pattern.replace("\\Z", "")))
+    (elements,) = re.findall(r"\((\w+(?:\|\w+)+)\)", tokens.IN_TASKS.pattern)
+    assert names_in("a task's") == set(elements.split("|"))
+    assert names_in("verbs") == set(tokens.NEVER_KEPT)
