@@ -129,65 +129,35 @@ class Secret:
 
 # ---------------------------------------------------------------- principals
 
-# Names that Windows translates, by the SID that it does not. [MS-DTYP 2.4.2.4]
-WELL_KNOWN = {
-    "everyone": "S-1-1-0",
-    "creator owner": "S-1-3-0",
-    "network": "S-1-5-2",
-    "interactive": "S-1-5-4",
-    "service": "S-1-5-6",
-    "authenticated users": "S-1-5-11",
-    "system": "S-1-5-18",
-    "localsystem": "S-1-5-18",
-    "local service": "S-1-5-19",
-    "localservice": "S-1-5-19",
-    "network service": "S-1-5-20",
-    "networkservice": "S-1-5-20",
-    "local account": "S-1-5-113",
-    "administrators": "S-1-5-32-544",
-    "users": "S-1-5-32-545",
-    "guests": "S-1-5-32-546",
-    "power users": "S-1-5-32-547",
-    "backup operators": "S-1-5-32-551",
-    "remote desktop users": "S-1-5-32-555",
-    "network configuration operators": "S-1-5-32-556",
-    "performance monitor users": "S-1-5-32-558",
-    "performance log users": "S-1-5-32-559",
-    "distributed com users": "S-1-5-32-562",
-    "event log readers": "S-1-5-32-573",
-    "hyper-v administrators": "S-1-5-32-578",
-    "remote management users": "S-1-5-32-580",
-    "all services": "S-1-5-80-0",
-}
+# Groups and accounts that every Windows has: by the SID, which it does not translate, the English name. [MS-DTYP 2.4.2.4]
 WELL_KNOWN_NAMES = {
-    sid: name
-    for name, sid in [
-        ("Everyone", "S-1-1-0"),
-        ("CREATOR OWNER", "S-1-3-0"),
-        ("NETWORK", "S-1-5-2"),
-        ("INTERACTIVE", "S-1-5-4"),
-        ("SERVICE", "S-1-5-6"),
-        ("Authenticated Users", "S-1-5-11"),
-        ("SYSTEM", "S-1-5-18"),
-        ("LOCAL SERVICE", "S-1-5-19"),
-        ("NETWORK SERVICE", "S-1-5-20"),
-        ("Local account", "S-1-5-113"),
-        ("Administrators", "S-1-5-32-544"),
-        ("Users", "S-1-5-32-545"),
-        ("Guests", "S-1-5-32-546"),
-        ("Power Users", "S-1-5-32-547"),
-        ("Backup Operators", "S-1-5-32-551"),
-        ("Remote Desktop Users", "S-1-5-32-555"),
-        ("Network Configuration Operators", "S-1-5-32-556"),
-        ("Performance Monitor Users", "S-1-5-32-558"),
-        ("Performance Log Users", "S-1-5-32-559"),
-        ("Distributed COM Users", "S-1-5-32-562"),
-        ("Event Log Readers", "S-1-5-32-573"),
-        ("Hyper-V Administrators", "S-1-5-32-578"),
-        ("Remote Management Users", "S-1-5-32-580"),
-        ("ALL SERVICES", "S-1-5-80-0"),
-    ]
+    "S-1-1-0": "Everyone",
+    "S-1-3-0": "CREATOR OWNER",
+    "S-1-5-2": "NETWORK",
+    "S-1-5-4": "INTERACTIVE",
+    "S-1-5-6": "SERVICE",
+    "S-1-5-11": "Authenticated Users",
+    "S-1-5-18": "SYSTEM",
+    "S-1-5-19": "LOCAL SERVICE",
+    "S-1-5-20": "NETWORK SERVICE",
+    "S-1-5-113": "Local account",
+    "S-1-5-32-544": "Administrators",
+    "S-1-5-32-545": "Users",
+    "S-1-5-32-546": "Guests",
+    "S-1-5-32-547": "Power Users",
+    "S-1-5-32-551": "Backup Operators",
+    "S-1-5-32-555": "Remote Desktop Users",
+    "S-1-5-32-556": "Network Configuration Operators",
+    "S-1-5-32-558": "Performance Monitor Users",
+    "S-1-5-32-559": "Performance Log Users",
+    "S-1-5-32-562": "Distributed COM Users",
+    "S-1-5-32-573": "Event Log Readers",
+    "S-1-5-32-578": "Hyper-V Administrators",
+    "S-1-5-32-580": "Remote Management Users",
+    "S-1-5-80-0": "ALL SERVICES",
 }
+ALSO = {"localsystem": "S-1-5-18", "localservice": "S-1-5-19", "networkservice": "S-1-5-20"}  # as services spell them
+WELL_KNOWN = {name.lower(): sid for sid, name in WELL_KNOWN_NAMES.items()} | ALSO
 SID = re.compile(r"S-1-\d+(-\d+)+", re.IGNORECASE)
 REFERENCE = re.compile(r"<SID of [^<>]*>")
 _AUTHORITIES = ("builtin\\", "nt authority\\", "vordefiniert\\")
