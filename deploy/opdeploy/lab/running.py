@@ -97,9 +97,7 @@ def _serve(simulated: Simulated, setup: Setup) -> Running:
     log = _Log(Path(setup.folder) / folder.LOG, simulated.name)
     settings = Settings(latency=setup.latency)
     try:
-        server = serve(
-            computer, simulated.address, simulated.port, https=certificates, settings=settings, on_request=log.write
-        )
+        server = serve(computer, simulated.address, simulated.port, https=certificates, settings=settings, on_request=log.write)
     except OSError as error:
         where = f"{simulated.address}:{simulated.port}"
         hint = "end what listens there, or give the host another ansible_port in the inventory"
