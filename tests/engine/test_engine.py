@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from opdeploy.resources.service import Service
 from opdeploy.resources.user_right import UserRight
 from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
+from opdeploy.windows import session
 
 ACCOUNT = r".\op-support"
 PASSWORD = Secret("An0ther-Passw0rd!", "env:SUPPORT_PASSWORD")
@@ -211,3 +213,23 @@ def test_a_plan_from_a_snapshot_is_the_plan(db1: Box, store: Store) -> None:
     holes = {key: answer for key, answer in observed.observation.items() if "Spooler" not in key}
     (spooler,) = [i for i in engine.plan_snapshot(job, holes, store).items if "Spooler" in i.id]
     assert spooler.change.verdict == "unknown"
+
+
+def test_the_cost_is_all_that_the_server_was_asked_closing_included(db1: Box, store: Store) -> None:
+    (planned,) = plan(store, db1.job(RESOURCES))
+    assert planned.cost.posts == db1.server.posts
+    asked = db1.server.posts
+    (applied,) = apply(store, db1.job(RESOURCES))
+    assert applied.cost.posts == db1.server.posts - asked
+
+
+def test_a_session_that_writes_goes_in_by_the_loader_that_worked(
+    db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db1.computer.behaviour.deaf_to_input = True
+    monkeypatch.setattr(session, "Limits", functools.partial(session.Limits, first_answer=1))
+    (applied,) = apply(store, db1.job(RESOURCES))
+    assert applied.code == ExitCode.OK
+    assert applied.cost.loader == "raw"
+    assert [warning for warning in applied.warnings if "raw" in warning]
+    assert db1.count("Command") == 3  # deaf, then raw, then raw at once with the write half

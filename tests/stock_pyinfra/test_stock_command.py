@@ -142,3 +142,31 @@ def test_a_wrong_password_is_one_line(pyinfra: Run, on_db1: tuple[str, ...]) -> 
     assert run.returncode != 0
     assert "login refused" in said(run)
     assert "Traceback" not in said(run)
+
+
+TEXT = r"""
+import io
+from pathlib import Path
+from pyinfra.operations import python
+from pyinfra import host
+
+def to_a_text_stream_and_a_file_that_is_there():
+    text = "grün " * 50_000
+    Path("kept.txt").write_text("kept")
+    assert host.put_file(io.StringIO(text), r"C:\Windows\Temp\text.txt")
+    found = io.StringIO()
+    assert host.get_file(r"C:\Windows\Temp\text.txt", found)
+    assert found.getvalue() == text
+    assert not host.get_file(r"C:\Windows\Temp\nothing.txt", "kept.txt")
+
+python.call(to_a_text_stream_and_a_file_that_is_there, name="text")
+"""
+
+
+def test_text_streams_keep_their_characters_and_a_missing_file_spoils_nothing(
+    pyinfra: Run, on_db1: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = pyinfra(on_db1[0], script(tmp_path, TEXT), *on_db1[1:])
+    assert run.returncode == 0, said(run)
+    assert (tmp_path / "kept.txt").read_text() == "kept"
+    assert not list(tmp_path.glob(".*.opdeploy"))

@@ -20,10 +20,12 @@ from pyinfra.context import ctx_host, ctx_state
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.engine.observe import host_result, items
 from opdeploy.model import Change
-from opdeploy.planning import Managed, World
+from opdeploy.planning import Managed, World, plan_one
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Recorder, Store
 from opdeploy.windows.operations import converge
+
+AGAIN = "it was in sync until this run changed what it stands on: plan and apply again"
 
 Review = Callable[[HostResult], Sequence[str]]
 """What differs, in words, between a host as it is now and as it was approved; nothing: go ahead."""
@@ -80,7 +82,17 @@ def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, 
         host.items.append(done)
     progress(task.name, len(open_items), len(open_items), "applied")
     settled = {item.id: item for item in host.items}
-    return replace(host_result(task, ()), items=tuple(settled.get(item.id, item) for item in planned.items))
+    return replace(
+        host_result(task, ()), items=tuple(settled.get(item.id) or _still(item, host.world) for item in planned.items)
+    )
+
+
+def _still(item: Item, world: World) -> Item:
+    """One that was in sync, by the newest answers: what a folder loses that this run closed, its own folders lose too."""
+    now = plan_one(Managed(item.change.resource, item.change.roles), world)
+    if now.verdict == "in_sync":
+        return item
+    return replace(item, change=replace(now, reason="; ".join(filter(None, (now.reason, AGAIN)))))
 
 
 def _prepared(state: State, task: Task, host: Progressing, open_items: list[Item]) -> dict[int, str]:

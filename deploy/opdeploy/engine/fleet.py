@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gevent
 from pyinfra import logger as pyinfra_logger
@@ -66,9 +66,7 @@ class Task:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        found = []
-        if self.station.target.https and not self.station.target.verify:
-            found.append("its certificate is not checked (ansible_winrm_server_cert_validation: ignore)")
+        found = list(self.station.target.warnings)
         if self.station.cost.loader == "raw":
             found.append("the agent had to read raw stdin: its first answer stayed away with the usual loader")
         return tuple(found)
@@ -84,9 +82,7 @@ class Task:
         """What a host leaves that could not be read or applied as a whole, in one line."""
         known = error if isinstance(error, OpdeployError) else HostFailed(f"a bug: {type(error).__name__}: {error}")
         status = known.status if isinstance(known, HostError) else "failed"
-        return HostResult(
-            self.name, cost=self.station.cost, error=known.message, hint=known.hint, error_status=status, warnings=self.warnings
-        )
+        return HostResult(self.name, error=known.message, hint=known.hint, error_status=status)
 
 
 Work = Callable[[State, Task], HostResult]
@@ -107,11 +103,12 @@ def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tupl
 
 def _guarded(state: State, task: Task, work: Work) -> HostResult:
     try:
-        return work(state, task)
+        result = work(state, task)
     except Exception as error:
-        return task.failed(error)
+        result = task.failed(error)
     finally:
         task.station.close()
+    return replace(result, cost=task.station.cost, warnings=task.warnings)  # what closing took is part of it
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from typing import Any
 from pyinfra.api import State
 
 from opdeploy import guard
-from opdeploy.calls import Read
+from opdeploy.calls import Read, Write
 from opdeploy.commands import line
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
-from opdeploy.model import Change, HostError, Machine, Missing, Unknown
-from opdeploy.planning import Observation, World, machine
-from opdeploy.planning import plan as planned
+from opdeploy.model import Change, HostError, Machine
+from opdeploy.planning import Observation, World, foreseen, machine
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 from opdeploy.windows.station import Records
@@ -75,27 +74,25 @@ def observe(
 
 def host_result(task: Task, found: tuple[Item, ...]) -> HostResult:
     known: Machine = machine(task.station.observation)
-    return HostResult(task.name, found, known, task.station.cost, warnings=task.warnings)
+    return HostResult(task.name, found, known)
 
 
 def items(job: Job, world: World, store: Store) -> tuple[Item, ...]:
-    return tuple(item(job.host.name, change, world, store) for change in planned(job.desired, world))
+    return tuple(_item(job.host.name, change, writes, world, store) for change, writes in foreseen(job.desired, world))
 
 
-def item(host: str, change: Change[Any], world: World, store: Store) -> Item:
+def _item(host: str, change: Change[Any], writes: Sequence[Write] | None, world: World, store: Store) -> Item:
     last = store.last_applied(host, change.resource.KIND, change.resource.key)
     words = tuple(change.resource.words(change, world.answers(change.resource))) if change.action != "none" else ()
-    return Item(change, commands(change, world), words, last_applied=last)
+    return Item(change, _commands(change, writes), words, last_applied=last)
 
 
-def commands(change: Change[Any], world: World) -> tuple[str, ...]:
+def _commands(change: Change[Any], writes: Sequence[Write] | None) -> tuple[str, ...]:
     """The calls that apply would make, as lines. What hangs on something that this plan makes is not known yet."""
-    if change.action == "none":
-        return ()
-    try:
-        return tuple(line(write) for write in change.resource.writes(change, world.answers(change.resource)))
-    except (Unknown, Missing):
+    if writes is None:
         return (NOT_YET,)
+    more = (NOT_YET,) if change.resource.follows(change) else ()
+    return (*map(line, writes), *more)
 
 
 def _local(read: Read) -> bool:

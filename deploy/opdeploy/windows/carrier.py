@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Any
 
+from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.hiddenvalue import HiddenValue
@@ -65,6 +66,8 @@ def connected(name: str, data: Mapping[str, Any]) -> Station:
         short = data["winrm_hostname"] or name.removeprefix("@winrm/")
         station: Station = data["opdeploy_station"] or Station(target(short, data), Records(Store.open(), short))
         station.log_in()
+        for warning in station.target.warnings:
+            logger.warning(f"{short}: {warning}")
         return station
     except OpdeployError as error:
         raise ConnectError(one_line(error)) from error
@@ -100,7 +103,7 @@ def run(station: Station, command: StringCommand, arguments: Mapping[str, Any]) 
         refuse_posix(arguments)
         if isinstance(command, Refusal):
             return False, output(stderr=[command.reason])
-        return _carry(station, command) if isinstance(command, AgentCommand) else _run_text(station, command, arguments)
+        return (_carry if isinstance(command, AgentCommand) else _run_text)(station, command, arguments)
     except OpdeployError as error:
         return False, output(stderr=[one_line(error)])
 
@@ -117,11 +120,12 @@ def refuse_posix(arguments: Mapping[str, Any]) -> None:
         raise OpdeployError(f"_shell_executable {shell!r} can't hold on Windows", "ps and cmd can")
 
 
-def _carry(station: Station, command: AgentCommand) -> tuple[bool, CommandOutput]:
+def _carry(station: Station, command: AgentCommand, arguments: Mapping[str, Any]) -> tuple[bool, CommandOutput]:
+    seconds = arguments.get("_timeout") or None
     if command.writes:
-        failures = station.write(command.writes, command.reads)
+        failures = station.write(command.writes, command.reads, seconds)
         return not failures, output(stderr=[failure.message for failure in failures])
-    found = station.ask(command.reads)
+    found = station.ask(command.reads, seconds)
     answers = [found[read.key] for read in command.reads]
     failed = [answer.message for answer in answers if isinstance(answer, Failure)]
     said = [json.dumps(shown(answer)) for answer in answers if not isinstance(answer, Failure)]
@@ -154,7 +158,7 @@ def output(stdout: Sequence[str] = (), stderr: Sequence[str] = ()) -> CommandOut
 def put_file(station: Station, source: str | IO[Any], path: str, arguments: Mapping[str, Any], log: Log) -> bool:
     with _told(log) as outcome:
         refuse_posix(arguments)
-        with _opened(source, "rb") as opened:
+        with open(source, "rb") if isinstance(source, str) else nullcontext(source) as opened:
             files.put(station, opened, path)
     return outcome["ok"]
 
@@ -162,8 +166,10 @@ def put_file(station: Station, source: str | IO[Any], path: str, arguments: Mapp
 def get_file(station: Station, path: str, destination: str | IO[Any], arguments: Mapping[str, Any], log: Log) -> bool:
     with _told(log) as outcome:
         refuse_posix(arguments)
-        with _opened(destination, "wb") as opened:
-            files.get(station, path, opened)
+        if isinstance(destination, str):
+            files.get_to(station, path, Path(destination))
+        else:
+            files.get(station, path, destination)
     return outcome["ok"]
 
 
@@ -177,12 +183,3 @@ def _told(log: Log) -> Iterator[dict[str, bool]]:
         log(one_line(error))
     except OSError as error:
         log(f"{error.filename or 'the file'}: {error.strerror or error}")
-
-
-@contextmanager
-def _opened(filename_or_io: str | IO[Any], mode: str) -> Iterator[IO[Any]]:
-    if isinstance(filename_or_io, str):
-        with open(filename_or_io, mode) as opened:
-            yield opened
-    else:
-        yield filename_or_io

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from opdeploy.calls import Failure, Read, Write, file_append, file_commit, file_read, file_stat
@@ -33,15 +36,49 @@ def get(station: Station, path: str, destination: IO[Any]) -> None:
     told = _read(station, file_stat(path, hash=True))
     if told is None or told["directory"]:
         raise OpdeployError(f"{path}: {'is a folder' if told else 'no such file'} on the host")
-    digest, offset, ended = hashlib.sha256(), 0, False
-    while not ended:
-        piece = _read(station, file_read(path, offset=offset, length=PIECE))
-        data, ended = base64.b64decode(piece["bytes"]), piece["end"]
+    digest, write = hashlib.sha256(), _writer(destination, path)
+    for data in _pieces(station, path):
         digest.update(data)
-        destination.write(data.decode() if isinstance(destination, io.TextIOBase) else data)
-        offset += len(data)
+        write(data)
     if digest.hexdigest() != told["sha256"].lower():
         raise OpdeployError(f"{path}: changed while it was read", "get it again")
+
+
+def get_to(station: Station, path: str, local: Path) -> None:
+    """The same to a local file, which takes its name only when all of it has arrived right."""
+    piece = local.with_name(f".{local.name}.opdeploy")
+    try:
+        with piece.open("wb") as opened:
+            get(station, path, opened)
+        piece.replace(local)
+    finally:
+        piece.unlink(missing_ok=True)
+
+
+def _pieces(station: Station, path: str) -> Iterator[bytes]:
+    offset, ended = 0, False
+    while not ended:
+        read = file_read(path, offset=offset, length=PIECE)
+        piece = _read(station, read)
+        del station.observation[read.key]  # a file is not kept in memory
+        data, ended = base64.b64decode(piece["bytes"]), piece["end"]
+        offset += len(data)
+        yield data
+
+
+def _writer(destination: IO[Any], path: str) -> Callable[[bytes], object]:
+    """Bytes as the stream takes them; a text stream gets UTF-8, whose characters pieces may cut in two."""
+    if not isinstance(destination, io.TextIOBase):
+        return destination.write
+    decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def write(data: bytes) -> None:
+        try:
+            destination.write(decoder.decode(data))
+        except UnicodeDecodeError as error:
+            raise OpdeployError(f"{path}: is no UTF-8 text", "get it into a binary stream") from error
+
+    return write
 
 
 def _bytes(piece: str | bytes) -> bytes:

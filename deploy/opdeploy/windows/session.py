@@ -42,6 +42,19 @@ class Target:
     cert_key_pem: str | Path | None = None
     connection_timeout: float = 10
     operation_timeout: int = 20
+    read_timeout: int = 30
+
+    @property
+    def patience(self) -> int:
+        """Seconds that an answer may stay away beyond the operation's own time-out."""
+        return max(1, self.read_timeout - self.operation_timeout)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What every run with this target has to say of it."""
+        if self.https and not self.verify:
+            return ("its certificate is not checked (ansible_winrm_server_cert_validation: ignore)",)
+        return ()
 
     @property
     def where(self) -> str:
@@ -94,9 +107,13 @@ Progress = Callable[[int, int], None]
 """Called with how many answers came, of how many."""
 
 
-def open(target: Target, *, write: bool = False, settings: Limits | None = None) -> Session:
-    """Logs on and starts powershell.exe; the agent's source travels with the first request. Raises HostError, UsageError."""
+def open(target: Target, *, write: bool = False, settings: Limits | None = None, raw: bool = False) -> Session:
+    """Logs on and starts powershell.exe; the agent's source travels with the first request. Raises HostError, UsageError.
+
+    `raw`: with the raw loader from the start, where an earlier session with this host had to turn to it.
+    """
     session = Session(target, write=write, limits=settings or Limits())
+    session.counters.loader = "raw" if raw else "plain"
     try:
         session.start()
     except BaseException:
@@ -443,7 +460,7 @@ class _Connection:
         if self._protocol is None:
             self._protocol = _protocol(self.target, self._counters)
         self._protocol.operation_timeout_sec = seconds
-        self._protocol.transport.read_timeout_sec = (self.target.connection_timeout, seconds + 10)
+        self._protocol.transport.read_timeout_sec = (self.target.connection_timeout, seconds + self.target.patience)
         return self._protocol
 
 

@@ -63,15 +63,15 @@ class Station:
     def log_in(self) -> None:
         self.observe(self.desired, self.options)
 
-    def ask(self, reads: Sequence[Read]) -> Observation:
+    def ask(self, reads: Sequence[Read], seconds: float | None = None) -> Observation:
         """Answers reads, remembers them, and returns them by key. Raises HostError."""
         remote = [read for read in reads if not read.verb.startswith(LOCAL)]
-        answers = dict(zip((r.key for r in remote), self._open().ask(remote), strict=True)) if remote else {}
+        answers = dict(zip((r.key for r in remote), self._open().ask(remote, deadline=seconds), strict=True)) if remote else {}
         answers |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
         self.observation |= answers
         return answers
 
-    def write(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Failure]:
+    def write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None = None) -> list[Failure]:
         """Makes writes and reads back in one request; the failures of the writes. Reads go on after a failed write.
 
         Only a file's pieces may need more requests than one: those before the last have no reads, and a failure ends them.
@@ -79,14 +79,14 @@ class Station:
         *firsts, last = batches(writes)
         failures: list[Failure] = []
         for batch in firsts:
-            failures = failures or self._write(batch, ())
-        return failures or self._write(last, reads)
+            failures = failures or self._write(batch, (), seconds)
+        return failures or self._write(last, reads, seconds)
 
-    def _write(self, writes: Sequence[Write], reads: Sequence[Read]) -> list[Failure]:
+    def _write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None) -> list[Failure]:
         remote = [read for read in reads if not read.verb.startswith(LOCAL)]
         calls: list[Call] = [*writes, *remote]
         try:
-            answers = self._open(write=True).ask(calls, writes=len(writes), deadline=deadline(writes))
+            answers = self._open(write=True).ask(calls, writes=len(writes), deadline=seconds or deadline(writes))
         except HostError:
             self.lost = True
             raise
@@ -146,7 +146,7 @@ class Station:
         if self._session and write and not self._writing:
             self.close()
         if not self._session:
-            self._session = self.opener(self.target, write=write)
+            self._session = self.opener(self.target, write=write, raw=self.cost.loader == "raw")
             self._writing = write
         return self._session
 

@@ -24,6 +24,7 @@ def of_connection(connection: Connection) -> Target:
         cert_pem=_path(connection.cert_pem),
         cert_key_pem=_path(connection.cert_key_pem),
         operation_timeout=connection.operation_timeout,
+        read_timeout=connection.read_timeout,
     )
 
 
