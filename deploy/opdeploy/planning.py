@@ -6,13 +6,13 @@ most); `plan` compares. Apply calls `plan_one` again after each change, on answe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opdeploy import guard
-from opdeploy.calls import Answer, Failure, Read, host_read, name_resolve, sid_resolve
+from opdeploy.calls import Answer, Failure, Read, Write, host_read, name_resolve, references, sddl_read, sid_resolve
 from opdeploy.model import (
     Action,
     Change,
@@ -27,6 +27,7 @@ from opdeploy.model import (
     Verdict,
     sid_of,
 )
+from opdeploy.resources import access
 from opdeploy.resources.base import (
     Answers,
     Owned,
@@ -36,6 +37,8 @@ from opdeploy.resources.base import (
     all_reads,
     comparator,
     map_principals,
+    path_token,
+    paths_above,
     principal_reads,
     principals,
     properties,
@@ -133,15 +136,65 @@ def machine(observation: Observation) -> Machine:
 # ---------------------------------------------------------------- the plan
 
 
+Writes = tuple[Write, ...]
+
+
 def plan(desired: Desired, world: World) -> list[Change[Any]]:
     """Every resource's change, in the order in which they would be applied."""
-    changes: list[Change[Any]] = [*_unread_scopes(desired, world.observation)]
+    return [change for change, _ in foreseen(desired, world)]
+
+
+def foreseen(desired: Desired, world: World) -> Iterator[tuple[Change[Any], Writes | None]]:
+    """`plan`, each change with the writes that apply would make for it; None: known only then.
+
+    Each is held against what the earlier ones leave: a folder that this plan closes gives nobody what it inherited.
+    """
+    yield from ((change, ()) for change in _unread_scopes(desired, world.observation))
+    then, lists = world, list[Write]()
     for managed in ordered([*_unmanaged(desired, world.observation), *desired.resources]):
-        change = plan_one(managed, world)
+        change = plan_one(managed, then)
         if change.action in ("create", "update", "replace") or change.verdict == "in_sync":
-            world.made |= managed.resource.provides() if not managed.resource.absent else set()
-        changes.append(change)
-    return changes
+            then.made |= managed.resource.provides() if not managed.resource.absent else set()
+        writes = _writes(change, then, lists)
+        yield change, writes
+        new = _lists(writes or ())
+        lists += new
+        then = replace(then, observation=then.observation | _as_written(new, then))
+
+
+def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes | None:
+    """None where they hang on what this plan makes: an account, a folder, an access list that it wrote before."""
+    if change.action == "none":
+        return ()
+    try:
+        writes = tuple(change.resource.writes(change, world.answers(change.resource)))
+    except (Unknown, Missing):
+        return None
+    return None if any(_hangs(write, lists) for write in _lists(writes)) else writes
+
+
+def _lists(writes: Iterable[Write]) -> list[Write]:
+    return [write for write in writes if write.verb == "sddl.write"]
+
+
+def _hangs(write: Write, lists: Iterable[Write]) -> bool:
+    """Whether an earlier list comes down on this one, or is its own and names somebody who has no SID yet."""
+    own, above = path_token(write.args["path"]), {path_token(path) for path in paths_above(write.args["path"])}
+    return any(
+        (token := path_token(earlier.args["path"])) in above or (token == own and references(earlier)) for earlier in lists
+    )
+
+
+def _as_written(lists: Iterable[Write], world: World) -> Observation:
+    """The access lists that were read, as they will be read once these are written; not where somebody has no SID yet."""
+    found: Observation = {}
+    for write in lists:
+        if references(write):
+            continue
+        key = sddl_read(write.args["path"]).key
+        if isinstance(before := world.observation.get(key), str):
+            found[key] = access.as_written(before, write.args["sddl"])
+    return found
 
 
 def plan_one(managed: Managed, world: World) -> Change[Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from lab_practice import desired_by_host
 from labs import Box, box
 
-from opdeploy import engine, roles
-from opdeploy.inventory import load
+from opdeploy import engine
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import State, dump
 from opdeploy.model import ExitCode
@@ -19,9 +18,6 @@ from opdeploy.planning import Desired
 from opdeploy.resources import KINDS
 from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
-
-PROJECT = Path(__file__).parents[2]
-PASSWORDS = ("installer-password", "interface-password", *(f"support-password-{host}" for host in ("db1", "backup1", "ts1")))
 
 
 def with_data_drive(build: int, product: str) -> State:
@@ -41,14 +37,7 @@ HOSTS: dict[str, tuple[str, Callable[[], State]]] = {
 
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
-    folder = tmp_path_factory.mktemp("practice") / "lab"
-    shutil.copytree(PROJECT / "inventories" / "lab", folder, ignore=shutil.ignore_patterns(".lab"))
-    (folder / ".lab").mkdir()
-    for name in PASSWORDS:
-        (folder / ".lab" / name).write_text(f"Pass-{uuid4()}")
-    (folder / ".lab" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
-    inventory = load(folder)
-    return {host.name: desired for host, desired in roles.compile(inventory, inventory.hosts, roles.find())}
+    return desired_by_host(tmp_path_factory.mktemp("practice") / "lab")
 
 
 @pytest.fixture(params=HOSTS)

@@ -200,6 +200,16 @@ def written(found: sddl.SecurityDescriptor) -> str:
     return sddl.render(sddl.SecurityDescriptor(dacl=dacl))
 
 
+def as_written(before: str, text: str) -> str:
+    """A descriptor as it will be read once `text` is written: what comes from above stays, unless the list is closed."""
+    then, new = sddl.parse(before), sddl.parse(text)
+    if then.dacl is None or new.dacl is None:
+        return text
+    inherited = () if "P" in new.dacl.flags else tuple(ace for ace in then.dacl.aces if ace.inherited)
+    dacl = replace(new.dacl, aces=(*new.dacl.aces, *inherited))
+    return sddl.render(replace(then, owner=new.owner or then.owner, dacl=dacl))
+
+
 # ---------------------------------------------------------------- a read descriptor
 
 

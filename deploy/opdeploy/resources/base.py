@@ -150,6 +150,10 @@ class Resource(BaseModel):
         `answers` are the newest: what a write that replaces a whole value says it expects to find."""
         raise NotImplementedError
 
+    def follows(self, change: Change[Any]) -> bool:
+        """Whether more writes may follow, which only what the first ones made can tell."""
+        return False
+
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         """Why this change is not ours to make, or why what is right has no effect; '' if neither."""
         return ""

@@ -86,6 +86,9 @@ class Directory(Resource):
             owned = f"O:{self.owner.trustee}" if change.touches("owner") and self.owner else ""
             yield sddl_write(self.path, owned + access.written(after), expect=answers.sddl, owner=bool(owned))
 
+    def follows(self, change: Change[Any]) -> bool:
+        return change.action == "create" and (self.owner is not None or self.inherits is not None)
+
     def _secured(self, found: SecurityDescriptor) -> SecurityDescriptor:
         """The same list, open or closed to what comes from above."""
         if found.dacl is None or self.inherits is None or self.inherits is not _protected(found):

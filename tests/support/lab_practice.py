@@ -1,0 +1,59 @@
+"""The lab's practice in process: what each of its hosts should be, and the servers to hold it against."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from opdeploy import roles
+from opdeploy.calls import Call, Write
+from opdeploy.inventory import load
+from opdeploy.model import Secret
+from opdeploy.planning import Desired
+
+PROJECT = Path(__file__).parents[2]
+PASSWORDS = ("installer-password", "interface-password", *(f"support-password-{host}" for host in ("db1", "backup1", "ts1")))
+
+
+def desired_by_host(folder: Path) -> dict[str, Desired]:
+    """Every host of inventories/lab, compiled by the project's roles, with passwords of their own."""
+    shutil.copytree(PROJECT / "inventories" / "lab", folder, ignore=shutil.ignore_patterns(".lab"))
+    (folder / ".lab").mkdir()
+    for name in PASSWORDS:
+        (folder / ".lab" / name).write_text(f"Pass-{uuid4()}")
+    (folder / ".lab" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+    inventory = load(folder)
+    return {host.name: desired for host, desired in roles.compile(inventory, inventory.hosts, roles.find())}
+
+
+def writes_in(heard: Sequence[str]) -> list[Call]:
+    """Every write that an agent was sent, in order, decoded from its lines; secrets as such."""
+    return list(_writes(heard))
+
+
+def _writes(heard: Sequence[str]) -> Iterator[Call]:
+    secrets: dict[str, Secret] = {}
+    for line in heard:
+        if line.startswith("*"):
+            number, text = line.split()
+            secrets[number[1:]] = Secret(base64.b64decode(text).decode(), "the request")
+        if not line.startswith('{"id"'):
+            continue
+        request = json.loads(line)
+        yield from (Write(call["verb"], _plain(call["args"], secrets)) for call in request["calls"][: request["writes"]])
+        secrets = {}
+
+
+def _plain(value: Any, secrets: dict[str, Secret]) -> Any:
+    if isinstance(value, str) and value[:1] in "*!":
+        return secrets[value[1:]]
+    if isinstance(value, str):
+        return base64.b64decode(value[1:]) if value.startswith("#") else value[1:]
+    if isinstance(value, dict):
+        return {name: _plain(item, secrets) for name, item in value.items()}
+    return [_plain(item, secrets) for item in value] if isinstance(value, list) else value
