@@ -44,6 +44,9 @@ CONFIG = [
 # Rights in a service's list, as words. [MS-SCMR 3.1.4; formats.md 2] None of them lets its holder become SYSTEM.
 GRANTS = {"query": 0x2008D, "start": 0x10, "stop": 0x20, "pause": 0x40, "user_control": 0x100}
 WIDE = {"S-1-1-0", "S-1-5-11", "S-1-5-32-545"}  # Everyone, Authenticated Users, Users: a deny for them hits anybody
+BUILT_IN = {
+    "S-1-5-18": "LocalSystem", "S-1-5-19": r"NT AUTHORITY\LocalService", "S-1-5-20": r"NT AUTHORITY\NetworkService",
+}  # fmt: skip
 ASSUMED = "grants: the registry holds no list, so Windows' default is assumed; sc.exe sdshow is asked before writing"
 
 
@@ -68,6 +71,8 @@ class Recovery(BaseModel):
     def _sensible(self) -> Self:
         if any(step.startswith("run ") for step in self.actions) and not self.command:
             raise ValueError("a step 'run' needs the command to run")
+        if not self.actions and self.reset != Duration(0):
+            raise ValueError("without actions there is no reset: Windows deletes both together")
         return self
 
     def __str__(self) -> str:
@@ -173,7 +178,7 @@ class Service(Resource):
         return self.observed(
             name=self.name,
             command_line=config.text("ImagePath"),
-            display_name=config.text("DisplayName"),
+            display_name=config.text("DisplayName") or self.name,  # so Windows shows one that has none
             description=config.text("Description"),
             start_mode=config.start_mode,
             state=self._state(answers),
@@ -254,8 +259,8 @@ class Service(Resource):
             "obj=": _account_name(self.account) if change.touches("account") and self.account else None,
             "depend=": "/".join(self.dependencies or ()) or "/" if change.touches("dependencies") else None,
         }
-        if options["obj="]:
-            options["password="] = ""  # these accounts have none, and sc.exe wants to be told
+        if options["obj="] and self.account and self.account.sid in BUILT_IN:
+            options["password="] = ""  # of managed and virtual accounts it must not be given at all (ChangeServiceConfigW, lpPassword)
         words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
         if words:
             yield self._sc("config", *words)
@@ -333,9 +338,10 @@ class Config:
             stored = failure_actions.parse(blob, self.text("FailureCommand"))
         except ValueError as error:
             raise Unknown(str(error)) from error
+        reset = "never" if stored.reset_seconds is None else Duration(stored.reset_seconds)
         return Recovery.model_construct(
             actions=tuple(_step_text(action) for action in stored.actions),
-            reset="never" if stored.reset_seconds is None else Duration(stored.reset_seconds),
+            reset=reset if stored.actions else Duration(0),
             command=stored.command or "",
             on_error_exit=bool(self.values.get("failureactionsonnoncrashfailures")),
         )
@@ -368,18 +374,12 @@ def _resolved(account: Principal | None, answers: Answers) -> Principal | None:
 
 
 def _needs_no_password(account: Principal) -> bool:
-    builtin = account.sid in ("S-1-5-18", "S-1-5-19", "S-1-5-20") or account.sid.startswith("S-1-5-80-")
-    return builtin or account.name.endswith("$")
+    return account.sid in BUILT_IN or account.sid.startswith("S-1-5-80-") or account.name.endswith("$")
 
 
 def _account_name(account: Principal) -> str:
     """What `sc config obj=` takes. (Microsoft's page of `sc config`)"""
-    builtin = {
-        "S-1-5-18": "LocalSystem",
-        "S-1-5-19": r"NT AUTHORITY\LocalService",
-        "S-1-5-20": r"NT AUTHORITY\NetworkService",
-    }
-    return builtin.get(account.sid, account.name)
+    return BUILT_IN.get(account.sid, account.name)
 
 
 def _bits(grant: Grant) -> int:

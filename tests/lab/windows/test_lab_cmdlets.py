@@ -227,7 +227,7 @@ def test_start_and_stop_refuse_as_windows_does(ask, computer):
     ask(write("Stop-Service", Name="Spooler"))
     assert ask(write("Start-Service", Name="Spooler")).id == f"CouldNotStartService,{CLASS}StartServiceCommand"
     dependent = ask(write("Stop-Service", Name="EventSystem"))
-    assert dependent.id == f"ServiceHasDependentServicesNoForce,{CLASS}StopServiceCommand"
+    assert dependent.id == f"ServiceHasDependentServices,{CLASS}StopServiceCommand"
     assert ask(write("Stop-Service", Name="WinDefend")).id == f"CouldNotStopService,{CLASS}StopServiceCommand"
     assert services.runs(computer.state, "EventSystem")
 
@@ -238,7 +238,7 @@ def test_what_a_service_needs_is_started_first(ask, computer):
     registry.set_value(two, "DependOnService", "MultiString", ["one"])
     assert ask(write("Start-Service", Name="Two")) is None
     assert services.runs(computer.state, "One")
-    assert ask(write("Stop-Service", Name="One")).id.startswith("ServiceHasDependentServicesNoForce,")
+    assert ask(write("Stop-Service", Name="One")).id.startswith("ServiceHasDependentServices,")
     assert ask(write("Stop-Service", Name="Two")) is None
     assert ask(write("Stop-Service", Name="One")) is None
     registry.set_value(two, "DependOnService", "MultiString", ["missing"])

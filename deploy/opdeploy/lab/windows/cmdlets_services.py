@@ -91,7 +91,7 @@ def stop_service(state: State, token: Token, call: Bound) -> list[Json]:
             continue
         if any(services.runs(state, one["name"]) for one in services.dependents(state, key["name"])):
             text = f"Cannot stop service '{_called(key)}' because it has dependent services."
-            raise errors.service(text, "ServiceHasDependentServicesNoForce", call.name, "InvalidOperation")
+            raise errors.service(text, "ServiceHasDependentServices", call.name, "InvalidOperation")
         if not token.elevated or key["name"].lower() in services.NO_STOP:
             raise _could_not(state, key, "Stop", "Cannot open the service or it does not accept a stop", call)
         services.set_running(state, key["name"], False)

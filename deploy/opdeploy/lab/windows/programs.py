@@ -111,7 +111,7 @@ _CONFIG = ("type=", "start=", "error=", "binpath=", "group=", "depend=", "obj=",
 def _config(state: State, key: Json, words: list[str]) -> str:
     options = _options(words, _CONFIG)
     if "obj" in options:
-        _check_account(state, options["obj"])
+        _check_account(state, options["obj"], "password" in options)
     for option in options:
         if option not in _SETTERS:
             raise errors.not_modelled(f"sc.exe config {option}=")
@@ -120,8 +120,12 @@ def _config(state: State, key: Json, words: list[str]) -> str:
     return "[SC] ChangeServiceConfig SUCCESS\r\n"
 
 
-def _check_account(state: State, account: str) -> None:
-    if account.lower() not in _BUILTIN_ACCOUNTS and accounts.sid_of(state, account) is None:
+def _check_account(state: State, account: str, password: bool) -> None:
+    """A managed or virtual account has no password that could be given (ChangeServiceConfigW, lpPassword)."""
+    if account.lower() in _BUILTIN_ACCOUNTS:
+        return
+    own = account.endswith("$") or account.lower().startswith("nt service\\")
+    if accounts.sid_of(state, account) is None or (own and password):
         raise _Fails(BAD_ACCOUNT)
 
 
@@ -177,7 +181,8 @@ def _failure(state: State, key: Json, words: list[str]) -> str:
     if ("reset" in options) is not ("actions" in options):
         raise _Fails(BAD_COMMAND_LINE)
     if "actions" in options:
-        blob = services.failure_actions(_seconds(options["reset"]), _actions(options["actions"]))
+        actions, reset = _actions(options["actions"]), _seconds(options["reset"])
+        blob = services.failure_actions(reset if actions else 0, actions)  # without actions both are deleted (winsvc.h)
         registry.set_value(key, "FailureActions", "Binary", blob)
     for option, name in (("command", "FailureCommand"), ("reboot", "RebootMessage")):
         if option in options:
