@@ -260,7 +260,7 @@ class Service(Resource):
             "depend=": "/".join(self.dependencies or ()) or "/" if change.touches("dependencies") else None,
         }
         if options["obj="] and self.account and self.account.sid in BUILT_IN:
-            options["password="] = ""  # of managed and virtual accounts it must not be given at all (ChangeServiceConfigW, lpPassword)
+            options["password="] = ""  # of a managed or virtual account none may be given (ChangeServiceConfigW, lpPassword)
         words = [word for flag, value in options.items() if value is not None for word in (flag, value)]
         if words:
             yield self._sc("config", *words)
