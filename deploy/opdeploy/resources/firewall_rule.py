@@ -289,9 +289,11 @@ class FirewallRule(Scoped):
         return cmdlet_write("New-NetFirewallRule", Name=self.name, **_parameters(given))
 
     def _set(self, change: Change[Any]) -> Write:
-        """ICMP types are kept by protocol: another protocol has none until it is told."""
-        also = {"icmp_types"} if change.touches("protocol") and self.outcome(change).icmp_types != ANY_OF_THEM else set()
-        told = _given(self.outcome(change)).items()
+        """With another protocol its ports and ICMP types are told again: what Windows keeps of them must not be a guess."""
+        outcome = self.outcome(change)
+        of_protocol = ("local_ports", "remote_ports", "icmp_types") if change.touches("protocol") else ()
+        also = {name for name in of_protocol if getattr(outcome, name) != ANY_OF_THEM}
+        told = _given(outcome).items()
         given = _parameters({name: value for name, value in told if change.touches(name) or name in also})
         renamed = {"NewDisplayName" if name == "DisplayName" else name: value for name, value in given.items()}
         return cmdlet_write("Set-NetFirewallRule", Name=self.name, **renamed)

@@ -165,7 +165,7 @@ def add_member(state: State, token: Token, call: Bound) -> list[Json]:
             message = f"{text} is already a member of group {group['name']}."
             raise errors.local_accounts(message, "MemberExists", call.name, "ResourceExists")
         if sid.startswith(state.facts.machine_sid + "-") and accounts.name_of(state, sid) is None:
-            raise errors.local_accounts(f"Principal {text} was not found.", "PrincipalNotFound", call.name)
+            raise errors.local_accounts(f"Member {text} was not found.", "MemberNotFound", call.name)  # STATUS_NO_SUCH_MEMBER
         group["members"] = [*group["members"], sid]
     return []
 

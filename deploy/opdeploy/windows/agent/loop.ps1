@@ -131,12 +131,12 @@ function Invoke-Program([string]$program, [string]$line, [int]$seconds) {
     finally { $process.Dispose() }
 }
 
-# Runs one of Windows' own programs that has to succeed. Its output is for people: translated, in the console's code page.
-function Invoke-System([string]$program, [string]$line, [int]$seconds = 60) {
+# Runs one of Windows' own programs, which has to end well (secedit's 3: with warnings). Its output is for people, in their language.
+function Invoke-System([string]$program, [string]$line, [int]$seconds = 60, [int[]]$fine = @(0)) {
     $run = Invoke-Program ([System.IO.Path]::Combine($system, $program)) $line $seconds
     $what = $program + ' ' + ($line -split ' ')[0]
     if (-not $run.ended) { Stop-Call 'ProgramTimedOut' "$what did not end within $seconds seconds" }
-    if ($run.exit -eq 0) { return $run }
+    if ($fine -contains $run.exit) { return $run }
     $said = ([Console]::OutputEncoding.GetString([byte[]]($run.stdout + $run.stderr)) -replace '\s+', ' ').Trim()
     Stop-Call 'ProgramFailed' "$what ended with $($run.exit): $said"
 }

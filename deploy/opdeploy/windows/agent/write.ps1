@@ -124,7 +124,7 @@ $verbs['rights.write'] = {
         param($folder)
         $file = Join-Path $folder 'rights.inf'
         [System.IO.File]::WriteAllBytes($file, $template)
-        [void](Invoke-System 'secedit.exe' ('/configure /db "{0}" /cfg "{1}" /areas USER_RIGHTS /quiet' -f (Join-Path $folder 'rights.sdb'), $file) 110)
+        [void](Invoke-System 'secedit.exe' ('/configure /db "{0}" /cfg "{1}" /areas USER_RIGHTS /quiet' -f (Join-Path $folder 'rights.sdb'), $file) 110 @(0, 3))
     })
 }
 
