@@ -5,6 +5,8 @@ Reports, plan files and the run store all go through here, so that what one of t
 
 from __future__ import annotations
 
+import gc
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -57,6 +59,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, frozenset):
         return sorted((plain(item) for item in value), key=str)
     return show(value)
+
+
+def without_secrets(text: str) -> str:
+    """The words of an exception, which may quote anything: every secret that this process holds is taken out."""
+    for held in [found for found in gc.get_objects() if type(found) is Secret]:
+        if value := held.reveal():
+            for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+                text = text.replace(form, HIDDEN)
+    return text
 
 
 def secrets(value: Any) -> Iterator[Secret]:

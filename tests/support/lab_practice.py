@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,14 +20,19 @@ PROJECT = Path(__file__).parents[2]
 PASSWORDS = ("installer-password", "interface-password", *(f"support-password-{host}" for host in ("db1", "backup1", "ts1")))
 
 
-def desired_by_host(folder: Path) -> dict[str, Desired]:
-    """Every host of inventories/lab, compiled by the project's roles, with passwords of their own."""
+def copied(folder: Path, passwords: Mapping[str, str] | None = None) -> Path:
+    """inventories/lab, with passwords of its own where none are given."""
     shutil.copytree(PROJECT / "inventories" / "lab", folder, ignore=shutil.ignore_patterns(".lab"))
     (folder / ".lab").mkdir()
     for name in PASSWORDS:
-        (folder / ".lab" / name).write_text(f"Pass-{uuid4()}")
+        (folder / ".lab" / name).write_text((passwords or {}).get(name) or f"Pass-{uuid4()}", encoding="utf-8")
     (folder / ".lab" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
-    inventory = load(folder)
+    return folder
+
+
+def desired_by_host(folder: Path) -> dict[str, Desired]:
+    """Every host of inventories/lab, compiled by the project's roles."""
+    inventory = load(copied(folder))
     return {host.name: desired for host, desired in roles.compile(inventory, inventory.hosts, roles.find())}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import traceback
 from datetime import UTC, datetime
@@ -10,20 +9,20 @@ from pathlib import Path
 
 from opdeploy import __version__
 from opdeploy.cli.place import default_folder
-from opdeploy.model import HIDDEN, Secret
+from opdeploy.rendering import without_secrets
 
 LONGEST = 200  # characters of an exception's own words
 
 
 def told(error: BaseException, store: Path | None) -> str:
     """What a person is told of a bug."""
-    words = " ".join(_without_secrets(f"{type(error).__name__}: {error}").split())[:LONGEST]
+    words = " ".join(without_secrets(f"{type(error).__name__}: {error}").split())[:LONGEST]
     return f"error: this is a bug in opdeploy, not your doing: {words}\n    the details are in {noted(error, store)}"
 
 
 def noted(error: BaseException | None, store: Path | None) -> Path | str:
     """Writes the traceback and says where; where the store can't be written, beside the system's temporary files."""
-    text = _without_secrets("".join(traceback.format_exception(error))) if error else "an error without a name\n"
+    text = without_secrets("".join(traceback.format_exception(error))) if error else "an error without a name\n"
     for folder in ((store or default_folder()) / "bugs", Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -38,11 +37,3 @@ def _written(folder: Path, text: str) -> Path:
     with tempfile.NamedTemporaryFile("w", dir=folder, prefix=name, suffix=".txt", delete=False, encoding="utf-8") as file:
         file.write(text)  # created with mode 0600
     return Path(file.name)
-
-
-def _without_secrets(text: str) -> str:
-    """An exception may quote anything: every secret that this process holds is taken out."""
-    for held in [found for found in gc.get_objects() if type(found) is Secret]:
-        if value := held.reveal():
-            text = text.replace(value, HIDDEN).replace(repr(value)[1:-1], HIDDEN)
-    return text

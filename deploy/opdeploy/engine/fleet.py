@@ -19,6 +19,7 @@ from pyinfra.api.host import Host as PyinfraHost
 from opdeploy.inventory import Host
 from opdeploy.model import HostError, HostFailed, OpdeployError
 from opdeploy.planning import Desired
+from opdeploy.rendering import without_secrets
 from opdeploy.results import HostResult
 from opdeploy.store import Store
 from opdeploy.windows import targets
@@ -80,7 +81,8 @@ class Task:
 
     def failed(self, error: BaseException) -> HostResult:
         """What a host leaves that could not be read or applied as a whole, in one line."""
-        known = error if isinstance(error, OpdeployError) else HostFailed(f"a bug: {type(error).__name__}: {error}")
+        bug = f"a bug: {type(error).__name__}: {error}"
+        known = error if isinstance(error, OpdeployError) else HostFailed(without_secrets(bug))
         status = known.status if isinstance(known, HostError) else "failed"
         return HostResult(self.name, error=known.message, hint=known.hint, error_status=status)
 

@@ -15,6 +15,7 @@ from typing import Any
 from opdeploy.inventory import Host, near
 from opdeploy.inventory.problems import shown
 from opdeploy.model import UsageError
+from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Resource, Scope
 from opdeploy.roles.settings import RoleSettings
 
@@ -119,7 +120,7 @@ def _loaded(file: Path) -> ModuleType:
 
 def broken(file: Path, error: Exception) -> UsageError:
     """The error of a role's own code as a person reads it: the line of `role.py`, and what Python said."""
-    said = error.msg if isinstance(error, SyntaxError) else f"{type(error).__name__}: {error}"
+    said = error.msg if isinstance(error, SyntaxError) else without_secrets(f"{type(error).__name__}: {error}")
     return UsageError(f"{shown(file)}:{line_of(file, error)}  the role is broken: {said}", IS)
 
 
