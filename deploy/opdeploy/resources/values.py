@@ -68,9 +68,14 @@ def _clean(text: str) -> str:
     return text
 
 
+PATH_LENGTH = 247  # of a folder without the opt-in to long paths (CreateDirectoryW: MAX_PATH less an 8.3 name)
+
+
 def _local_path(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]:\\[^\x00-\x1f<>:\"/|?*]*", text) or any(p in (".", "..") for p in text.split("\\")):
         raise ValueError(r"expected a path on the host like D:\OP\data: a drive, backslashes, no wildcard")
+    if len(text) > PATH_LENGTH:
+        raise ValueError(f"a path may have {PATH_LENGTH} characters, not {len(text)}: Windows PowerShell takes no longer one")
     return text if len(text) == 3 else text.rstrip("\\")
 
 
