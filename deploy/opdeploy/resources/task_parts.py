@@ -257,12 +257,12 @@ class TriggerSettings(BaseModel):
         return self
 
     def piece(self) -> Piece:
-        """In the order in which the console writes a trigger's elements."""
+        """In the order in which Windows writes a trigger's elements, a logon's user before its delay [MS-TSCH logonTriggerType]."""
         tag = {"startup": "BootTrigger", "logon": "LogonTrigger", "once": "TimeTrigger"}.get(self.when, "CalendarTrigger")
         start = [text_element("StartBoundary", f"{self.date or SOME_MONDAY}T{self.at}")] if self.at else []
         enabled = text_element("Enabled", "true" if self.enabled else "false")
         user = [text_element("UserId", self.account.sid or self.account.name)] if self.account else []
-        children = (*self._repetition(), *start, enabled, *self._delays(), *self._schedule(), *user)
+        children = (*self._repetition(), *start, enabled, *user, *self._delays(), *self._schedule())
         return Piece(Element(tag, (), children), (self.account,) if self.account else ())
 
     def _repetition(self) -> Iterator[Element]:

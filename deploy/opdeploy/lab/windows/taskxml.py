@@ -153,6 +153,10 @@ def _check_values(task: Element) -> None:
     _check_children(task.find("Actions"), _ACTIONS)
     for principal in task.iterfind("Principals/Principal"):
         _check_children(principal, _PRINCIPAL)
+    for trigger in task.iterfind("Triggers/LogonTrigger"):
+        tags = [child.tag for child in trigger]
+        if {"Delay", "UserId"} <= set(tags) and tags.index("Delay") < tags.index("UserId"):
+            raise Invalid(UNEXPECTED, "UserId")  # a sequence in the schema (logonTriggerType)
     for exec in task.iterfind("Actions/Exec"):
         if not (exec.findtext("Command") or "").strip():
             raise Invalid(MISSING_NODE, "Command")
