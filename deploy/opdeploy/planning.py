@@ -12,10 +12,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opdeploy import guard
-from opdeploy.calls import Answer, Failure, Read, Write, host_read, name_resolve, references, sddl_read, sid_resolve
+from opdeploy.calls import (
+    NOT_IN_SNAPSHOT,
+    TIMED_OUT,
+    Answer,
+    Failure,
+    Read,
+    Write,
+    host_read,
+    name_resolve,
+    references,
+    sddl_read,
+    sid_resolve,
+)
 from opdeploy.model import (
     Action,
     Change,
+    HostError,
     HostFailed,
     Machine,
     Missing,
@@ -123,7 +136,8 @@ def machine(observation: Observation) -> Machine:
     """The host's first answer as `Machine`. Raises `HostFailed` where that is not what came."""
     answer = observation.get(host_read().key)
     if isinstance(answer, Failure):
-        raise HostFailed(f"the host did not say what it is: {answer.message}")
+        kind = HostError if answer.id in (NOT_IN_SNAPSHOT, TIMED_OUT) else HostFailed
+        raise kind(f"the host did not say what it is: {answer.message}")
     try:
         if not isinstance(answer, dict):
             raise TypeError

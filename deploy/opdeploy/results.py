@@ -61,9 +61,15 @@ class HostResult:
     machine: Machine | None = None
     cost: Cost = Cost()
     error: str = ""  # why the host as a whole was not read or applied, in one line
+    details: tuple[str, ...] = ()  # what that says of single properties, a line each
     hint: str = ""
     error_status: Status = "unreachable"
     warnings: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """`error` with its details, in one line."""
+        return ": ".join(filter(None, (self.error, "; ".join(self.details))))
 
     @property
     def status(self) -> Status:

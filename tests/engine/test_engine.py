@@ -163,7 +163,7 @@ def test_a_stale_host_is_left_untouched_and_named_by_property(db1: Box, store: S
     before = dump(db1.state)
     (result,) = apply(store, db1.job(RESOURCES), review=lambda now: ["service Spooler start_mode: …"])
     assert result.status == "failed"
-    assert "service Spooler start_mode" in result.error
+    assert result.details == ("service Spooler start_mode: …",)
     assert dump(db1.state) == before
 
 

@@ -50,7 +50,8 @@ class Fleet:
     def run(self, *arguments: str, where: bool = True) -> Done:
         """One command with this inventory and run store, as `main` runs it."""
         inventory = ("-i", str(self.inventory)) if where else ()
-        store = ("--store", str(self.store)) if where and arguments[0] != "inventory" else ()
+        needs_store = where and arguments[0] != "inventory" and "--store" not in arguments
+        store = ("--store", str(self.store)) if needs_store else ()
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = ending.run([*arguments, *inventory, *store], Place(self.store))
@@ -60,8 +61,13 @@ class Fleet:
     def states(self) -> dict[str, str]:
         return {name: dump(made.state) for name, made in self.boxes.items()}
 
-    def heard(self) -> list[str]:
-        return [line for made in self.boxes.values() for line in made.heard]
+    def mark(self) -> dict[str, int]:
+        """How much every host has heard up to now."""
+        return {name: len(made.heard) for name, made in self.boxes.items()}
+
+    def heard(self, since: dict[str, int] | None = None) -> list[str]:
+        """Every line that an agent was sent since then, host by host."""
+        return [line for name, made in self.boxes.items() for line in made.heard[(since or {}).get(name, 0) :]]
 
     def edit(self, file: str, old: str, new: str) -> None:
         """One place in the inventory, changed."""

@@ -16,7 +16,7 @@ from opdeploy.engine import Job
 from opdeploy.engine import apply as applied
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode, UsageError
-from opdeploy.reports.plan_file import PlanDocument, check_sources, host_differences, plan_document, read_plan
+from opdeploy.reports.plan_file import AGAIN, PlanDocument, check_sources, host_differences, plan_document, read_plan
 from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 
@@ -46,6 +46,8 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
         raise UsageError("apply asks before it changes anything, and here is no terminal to ask on", "say --yes")
     document = _read(plan) if plan else None
     what = compiled(_as_planned(asked, document) if document else asked)
+    if document:
+        _check_hosts(document, what)
     jobs = [Job(host, desired) for host, desired in what.hosts if document is None or _is_planned(host.name, document, asked)]
     with closing(Store.open(asked.store)) as store:
         if document:
@@ -82,6 +84,8 @@ def _review(document: PlanDocument | None, key: bytes) -> Review | None:
 def _read(path: Path) -> PlanDocument:
     try:
         return read_plan(path.read_bytes())
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.hint) from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "make a plan first: opdeploy plan --out FILE") from error
 
@@ -92,6 +96,13 @@ def _as_planned(asked: Asked, document: PlanDocument) -> Asked:
         made = f"with --role {' --role '.join(document.roles)}" if document.roles else "for all roles"
         raise UsageError(f"the plan was made {made}", "leave --role out: apply takes the plan's")
     return replace(asked, roles=tuple(document.roles))
+
+
+def _check_hosts(document: PlanDocument, what: Compiled) -> None:
+    """A host that nobody would be asked about must not pass for one that is done."""
+    known = {host.name for host in what.inventory.hosts}
+    if strangers := [host.name for host in document.hosts if host.name not in known]:
+        raise UsageError(f"the plan is of {', '.join(strangers)}, not in this inventory", AGAIN)
 
 
 def _is_planned(name: str, document: PlanDocument, asked: Asked) -> bool:

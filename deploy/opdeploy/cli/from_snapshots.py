@@ -23,8 +23,8 @@ def planned(jobs: Sequence[Job], directory: Path, store: Store, options: Options
     """Every host's changes against its snapshot. Raises UsageError for a file that is none, or two of one host."""
     snapshots = _read(directory)
     known = {job.host.name for job in jobs}
-    for host in snapshots.keys() - known:
-        terminal.say(f"warning: {directory} has a snapshot of {host}, which is not among the hosts asked for")
+    if others := sorted(snapshots.keys() - known):
+        terminal.say(f"warning: {directory} also has snapshots of hosts that were not asked for: {', '.join(others)}")
     return tuple(_planned(job, snapshots.get(job.host.name), directory, store, options) for job in jobs)
 
 
@@ -46,6 +46,15 @@ def _planned(job: Job, snapshot: Snapshot | None, directory: Path, store: Store,
     if snapshot is None:
         hint = f"opdeploy snapshot take {job.host.name} --out {directory}"
         return HostResult(job.host.name, error=f"no snapshot of it in {directory}", hint=hint)
+    try:
+        return _of(snapshot, job, store, options)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        hint = f"take it again: opdeploy snapshot take {job.host.name} --out {directory}"
+        told = f"an answer in its snapshot is not in the agent's form ({type(error).__name__})"
+        return HostResult(job.host.name, error=told, hint=hint, error_status="failed")
+
+
+def _of(snapshot: Snapshot, job: Job, store: Store, options: Options) -> HostResult:
     resources = [managed.resource for managed in job.desired.resources]
     readable = opened(snapshot, resources, store.key())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,8 @@ def command(
       opdeploy plan --out monday.json && opdeploy apply monday.json
       opdeploy plan --from snapshots/ --format json
     """
+    if out:
+        _check(out)
     what = compiled(asked)
     jobs = [Job(host, desired) for host, desired in what.hosts]
     wanted = Options(diff, verify_passwords)
@@ -68,11 +71,21 @@ def command(
     return showing.ended(run, progress.seconds)
 
 
+def _check(path: Path) -> None:
+    """Says before the hosts are read what would be in the way of the plan file after it."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file with --out")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "no permission to write there" if path.parent.is_dir() else "no such folder"
+        raise UsageError(f"{path.parent}: {why}", "name another file with --out")
+
+
 def _write(path: Path, run: Run, key: bytes, roles: tuple[str, ...]) -> None:
     """The plan file, there whole or not at all."""
-    piece = path.with_name(path.name + ".new")
+    piece = path.with_name(f".{path.name}.{run.run_id}")
     try:
         piece.write_text(json.dumps(plan_document(run, key, roles), indent=2) + "\n", encoding="ascii")
         piece.replace(path)
     except OSError as error:
+        piece.unlink(missing_ok=True)
         raise UsageError(f"{path}: the plan can't be written: {error.strerror}", "name another file with --out") from error

@@ -25,6 +25,7 @@ from opdeploy.results import HostResult, Item
 from opdeploy.store import Recorder, Store
 from opdeploy.windows.operations import converge
 
+STALE = "not as the plan saw it, left untouched"
 AGAIN = "it was in sync until this run changed what it stands on: plan and apply again"
 
 Review = Callable[[HostResult], Sequence[str]]
@@ -62,9 +63,7 @@ def apply(
         task.connect()
         planned = host_result(task, items(task.job, task.station.around(), store))
         if stale := list(review(planned) if review else ()):
-            return replace(
-                planned, items=(), error="not as the plan saw it, left untouched:\n" + "\n".join(stale), error_status="failed"
-            )
+            return replace(planned, items=(), error=STALE, details=tuple(stale), error_status="failed")
         return _changed(state, task, planned, recorder, progress)
 
     return run(jobs, store, options, work)

@@ -38,10 +38,10 @@ def _host(host: HostResult, command: str) -> dict[str, Any]:
     return {
         "name": host.name,
         "status": host.status,
-        "reason": joined([host.error, host.hint]),
+        "reason": joined([host.reason, host.hint]),
         "warnings": list(host.warnings),
         "windows": windows(host.machine),
-        "session": asdict(host.cost),
+        "session": asdict(host.cost) | {"seconds": round(host.cost.seconds, 3)},
         "resources": [_item(item, command) for item in host.items],
     }
 

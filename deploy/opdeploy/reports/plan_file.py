@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Never
 
@@ -103,7 +104,7 @@ def _host(host: HostResult, key: bytes) -> dict[str, Any]:
     return {
         "name": host.name,
         "status": host.status,
-        "reason": joined([host.error, host.hint]),
+        "reason": joined([host.reason, host.hint]),
         "windows": windows(host.machine),
         "secrets": fingerprints(host, key),
         "changes": [change(item.change) for item in host.items if item.change.verdict not in ("in_sync", "not_applicable")],
@@ -134,11 +135,21 @@ def read_plan(text: bytes) -> PlanDocument:
     if not _same(str(given.get("digest")), its_digest):
         raise UsageError("the plan file was altered: its content and its digest do not belong together", AGAIN)
     try:
-        return PlanDocument.model_validate(given)
+        document = PlanDocument.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"the plan file is not in the form of {SCHEMA}: {where}: {first['msg'].lower()}", AGAIN) from error
+    if twice := _twice(document):
+        raise UsageError(f"{twice} stands twice in the plan file: it was altered", AGAIN)
+    return document
+
+
+def _twice(document: PlanDocument) -> str:
+    """What a person would read once and apply compare with the other."""
+    changes = [(host.name, *_identity(one)) for host in document.hosts for one in host.changes]
+    named = [*((host.name,) for host in document.hosts), *changes]
+    return next((" ".join(name) for name, count in Counter(named).items() if count > 1), "")
 
 
 def _json(text: bytes) -> tuple[dict[str, Any], str]:
@@ -181,6 +192,8 @@ def _same(one: str, other: str) -> bool:
 
 def check_sources(document: PlanDocument, sources: str, key: bytes) -> None:
     """Raises UsageError where this plan is of another inventory, other roles, another tool or another store."""
+    if document.tool != __version__:
+        raise UsageError(f"this plan was made by opdeploy {document.tool}, and this is {__version__}", AGAIN)
     if document.sources != sources:
         raise UsageError("the inventory, the roles or the tool changed since this plan was made", AGAIN)
     if document.key != keys.name(key) and any(host.secrets for host in document.hosts):
@@ -242,12 +255,12 @@ def _compared(name: str, planned: PlannedChange, item: Item) -> Iterator[str]:
     yield from lines
     if not lines and (planned.verdict, planned.action) != (now.verdict, now.action):
         yield f"{name}: the plan said {_said(planned)}, now {_said(now)}"
+    elif not lines and list(now.known_after_apply) != planned.known_after_apply:
+        yield f"{name}: what is known only after apply is no longer the same"
 
 
 def _property_differences(name: str, planned: PlannedChange, now: Change[Any]) -> Iterator[str]:
     fresh = change(now)
-    if fresh["known_after_apply"] != planned.known_after_apply:
-        yield f"{name}: what is known only after apply is no longer the same"
     for title in [*planned.properties, *(title for title in fresh["properties"] if title not in planned.properties)]:
         then, new = planned.properties.get(title), fresh["properties"].get(title)
         before = new["before"] if new else _in_sync(now, title)

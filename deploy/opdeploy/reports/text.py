@@ -72,6 +72,8 @@ def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[L
 def _notes(host: HostResult) -> Iterator[Line]:
     if host.error:
         yield f"  {printable(host.error)}", "bold red"
+    for detail in host.details:
+        yield f"    {printable(detail)}", "red"
     if host.hint:
         yield f"    {printable(host.hint)}", "dim"
     for warning in host.warnings:

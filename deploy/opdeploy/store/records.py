@@ -55,21 +55,27 @@ class Store:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: {error.strerror}", "name a folder of your own with --store") from error
-        return cls(folder, database.connect(folder / NAME))
+        known = (folder / NAME).exists()
+        if not known:
+            _key(folder)  # before the first record: there is none without its key
+        connection = database.connect(folder / NAME)
+        try:
+            _key(folder, made_already=known)
+        except UsageError:
+            connection.close()
+            raise
+        return cls(folder, connection)
 
     def close(self) -> None:
         self._connection.close()
 
+    def key(self) -> bytes:
+        """What fingerprints are made with."""
+        return self._key
+
     @cached_property
     def _key(self) -> bytes:
-        try:
-            return keys.load(self.folder)
-        except OSError as error:
-            raise UsageError(f"{error.filename}: {error.strerror}", "name a folder of your own with --store") from error
-
-    def key(self) -> bytes:
-        """What fingerprints are made with. Raises UsageError for a broken key, or one that others may read."""
-        return self._key
+        return _key(self.folder)
 
     # ------------------------------------------------------------ runs
 
@@ -156,7 +162,7 @@ class Recorder:
         digest = hashlib.sha256(desired.encode()).hexdigest()
         machine = {"product": host.machine.product, "build": host.machine.build} if host.machine else None
         db.execute("INSERT OR IGNORE INTO desired VALUES (?, ?)", (digest, desired))
-        row = (self.run_id, _id(host.name), host.status, host.error, json.dumps(machine), digest)
+        row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest)
         db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
             if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
@@ -175,6 +181,18 @@ class Recorder:
             "properties": json.dumps(properties),
             "reason": str(change.reason),
         }
+
+
+def _key(folder: Path, made_already: bool = False) -> bytes:
+    """Raises UsageError for a key that is gone, broken or open to others: the records would be worthless under a new one."""
+    path = folder / keys.NAME
+    if made_already and not path.exists():
+        hint = f"restore it from a backup, or move {folder} away and start a new history"
+        raise UsageError(f"{path} is gone, and the records beside it were made with it", hint)
+    try:
+        return keys.load(folder)
+    except OSError as error:
+        raise UsageError(f"{error.filename}: {error.strerror}", "name a folder of your own with --store") from error
 
 
 def _write(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
