@@ -211,6 +211,8 @@ class Service(Resource):
             return "it is not there, and without a command_line it can't be made"
         if change.touches("account") and self.account and not _needs_no_password(self.account):
             return "its account's password would have to be stored: refused for now"
+        if change.touches("account") and self.account and not _account_name(self.account):
+            return r"sc.exe takes no SID: name the account (NT SERVICE\name, DOMAIN\name$)"
         if change.action != "none" and change.actual and Config(answers.config).protected:
             return "Windows protects it (LaunchProtected): not even an administrator can change it"
         if change.action == "remove" and change.actual and change.actual.state is None:

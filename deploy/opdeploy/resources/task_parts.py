@@ -257,7 +257,7 @@ class TriggerSettings(BaseModel):
         return self
 
     def piece(self) -> Piece:
-        """In the order in which Windows writes a trigger's elements, a logon's user before its delay [MS-TSCH logonTriggerType]."""
+        """In the order in which Windows writes a trigger's elements; a logon's user before its delay (logonTriggerType)."""
         tag = {"startup": "BootTrigger", "logon": "LogonTrigger", "once": "TimeTrigger"}.get(self.when, "CalendarTrigger")
         start = [text_element("StartBoundary", f"{self.date or SOME_MONDAY}T{self.at}")] if self.at else []
         enabled = text_element("Enabled", "true" if self.enabled else "false")
