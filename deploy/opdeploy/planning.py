@@ -21,8 +21,6 @@ from opdeploy.calls import (
     Write,
     host_read,
     name_resolve,
-    references,
-    sddl_read,
     sid_resolve,
 )
 from opdeploy.model import (
@@ -50,8 +48,6 @@ from opdeploy.resources.base import (
     all_reads,
     comparator,
     map_principals,
-    path_token,
-    paths_above,
     principal_reads,
     principals,
     properties,
@@ -171,9 +167,9 @@ def foreseen(desired: Desired, world: World) -> Iterator[tuple[Change[Any], Writ
             then.made |= managed.resource.provides() if not managed.resource.absent else set()
         writes = _writes(change, then, lists)
         yield change, writes
-        new = _lists(writes or ())
+        new = access.lists(writes or ())
         lists += new
-        then = replace(then, observation=then.observation | _as_written(new, then))
+        then = replace(then, observation=then.observation | access.foretold(new, then.observation))
 
 
 def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes | None:
@@ -184,31 +180,7 @@ def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes
         writes = tuple(change.resource.writes(change, world.answers(change.resource)))
     except (Unknown, Missing):
         return None
-    return None if any(_hangs(write, lists) for write in _lists(writes)) else writes
-
-
-def _lists(writes: Iterable[Write]) -> list[Write]:
-    return [write for write in writes if write.verb == "sddl.write"]
-
-
-def _hangs(write: Write, lists: Iterable[Write]) -> bool:
-    """Whether an earlier list comes down on this one, or is its own and names somebody who has no SID yet."""
-    own, above = path_token(write.args["path"]), {path_token(path) for path in paths_above(write.args["path"])}
-    return any(
-        (token := path_token(earlier.args["path"])) in above or (token == own and references(earlier)) for earlier in lists
-    )
-
-
-def _as_written(lists: Iterable[Write], world: World) -> Observation:
-    """The access lists that were read, as they will be read once these are written; not where somebody has no SID yet."""
-    found: Observation = {}
-    for write in lists:
-        if references(write):
-            continue
-        key = sddl_read(write.args["path"]).key
-        if isinstance(before := world.observation.get(key), str):
-            found[key] = access.as_written(before, write.args["sddl"])
-    return found
+    return None if any(access.hangs(write, lists) for write in access.lists(writes)) else writes
 
 
 def plan_one(managed: Managed, world: World) -> Change[Any]:

@@ -16,10 +16,11 @@ from typing import Any, Literal
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from opdeploy.calls import Answer, Write, references, sddl_read
 from opdeploy.formats import sddl
 from opdeploy.formats.sddl import FILE_RIGHTS, SYNCHRONIZE, Ace
 from opdeploy.model import Missing, Unknown
-from opdeploy.resources.base import Answers, path_token
+from opdeploy.resources.base import Answers, path_token, paths_above
 
 AppliesTo = Literal["this_folder", "subfolders", "files"]
 Propagation = Literal["all_levels", "one_level"]
@@ -198,6 +199,32 @@ def written(found: sddl.SecurityDescriptor) -> str:
     """The list as it is written: its flags, and explicit entries only."""
     dacl = found.dacl and replace(found.dacl, aces=explicit(found.dacl.aces))
     return sddl.render(sddl.SecurityDescriptor(dacl=dacl))
+
+
+# ---------------------------------------------------------------- what writes leave, as far as it can be foretold
+
+
+def lists(writes: Iterable[Write]) -> list[Write]:
+    """Those that replace an access list."""
+    return [write for write in writes if write.verb == "sddl.write"]
+
+
+def hangs(write: Write, earlier: Iterable[Write]) -> bool:
+    """Whether an earlier list comes down on this one, or is its own and names somebody who has no SID yet."""
+    own, above = path_token(write.args["path"]), {path_token(path) for path in paths_above(write.args["path"])}
+    tokens = ((path_token(one.args["path"]), bool(references(one))) for one in earlier)
+    return any(token in above or (token == own and open_reference) for token, open_reference in tokens)
+
+
+def foretold(written: Iterable[Write], observation: Mapping[str, Answer]) -> dict[str, Answer]:
+    """The lists that were read, as they will be read once these are written; not where somebody has no SID yet."""
+    found: dict[str, Answer] = {}
+    for write in written:
+        key = sddl_read(write.args["path"]).key
+        before = found.get(key, observation.get(key))
+        if isinstance(before, str) and not references(write):
+            found[key] = as_written(before, write.args["sddl"])
+    return found
 
 
 def as_written(before: str, text: str) -> str:
