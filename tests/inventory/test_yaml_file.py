@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from opdeploy.inventory.yaml_file import Node, parse
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(lambda text: "{{" not in text)
+# what PyYAML writes for a next-line character (U+0085) it does not read back itself
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=20).filter(
+    lambda text: "{{" not in text
+)
 KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10).filter(str.isprintable)
 DATES = st.dates() | st.datetimes(datetime.datetime(1000, 1, 1))
 SCALARS = st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.floats(allow_nan=False) | TEXTS | DATES
