@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fleet import fleet
 from labs import Box
 
 from opdeploy.lab.windows.state import dump
@@ -46,3 +47,14 @@ def test_dry_writes_nothing_then_it_converges_and_stays(db1: Box, pyinfra: Run, 
     assert again.returncode == 0, again.stdout + again.stderr
     assert dump(db1.state) == after != before
     assert secret["SUPPORT_PASSWORD"] not in "".join(run.stdout + run.stderr for run in (dry, wet, again))
+
+
+def test_the_labs_practice_converges_in_one_run_and_opdeploy_agrees(pyinfra: Run, tmp_path: Path) -> None:
+    """Folders, their rules and files stand on what earlier operations of the same run make."""
+    with fleet(tmp_path / "fleet") as made:
+        hosts = tmp_path / "hosts.py"
+        names = ", ".join(f"('@winrm/{name}', {{'opdeploy_inventory': {str(made.inventory)!r}}})" for name in made.boxes)
+        hosts.write_text(f"practice = [{names}]\n")
+        done = pyinfra(str(hosts), str(SITE))
+        assert done.returncode == 0, (done.stdout + done.stderr)[-2000:]
+        assert made.run("plan", "--store", str(tmp_path / "state" / "opdeploy")).code == 0

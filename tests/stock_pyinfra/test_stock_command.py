@@ -107,6 +107,27 @@ def test_an_ordinary_script_plans_dry_applies_and_is_then_done(
     assert dump(db1.state) == after
 
 
+STANDING = r"""
+from opdeploy.windows import operations as windows
+windows.directory(r"D:\New")
+windows.access_rule(r"D:\New", "Guests", rights="Read")
+windows.file(r"D:\New\a.txt", content="new")
+"""
+
+
+def test_what_stands_on_an_earlier_operation_is_done_in_the_same_run(
+    db1: Box, pyinfra: Run, on_db1: tuple[str, ...], tmp_path: Path
+) -> None:
+    deploy = script(tmp_path, STANDING)
+    for _ in range(2):
+        wet = pyinfra(on_db1[0], deploy, *on_db1[1:])
+        assert wet.returncode == 0, said(wet)
+        after = dump(db1.state)
+    assert {r"d:\new", r"d:\new\a.txt"} <= set(db1.state.files)
+    assert pyinfra(on_db1[0], deploy, *on_db1[1:]).returncode == 0
+    assert dump(db1.state) == after
+
+
 def test_a_plain_password_is_refused_and_never_shown(pyinfra: Run, on_db1: tuple[str, ...], tmp_path: Path) -> None:
     text = 'from opdeploy.windows import operations as windows\nwindows.local_user("op", password="Plain-Passw0rd", name="x")\n'
     run = pyinfra(on_db1[0], script(tmp_path, text), *on_db1[1:])

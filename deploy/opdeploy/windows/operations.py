@@ -11,6 +11,7 @@ begins with `expect(...)`. A secret is an `opdeploy.model.Secret`: a plain `str`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,14 +32,21 @@ PASSES = 2  # a resource may need what its own first write made
 
 def expect(*resources: Resource) -> None:
     """Reads all of them in two rounds now, so that their operations need not ask one by one."""
-    host.connector.station.observe(Desired(tuple(map(Managed, resources))))
+    _observed(Desired(tuple(map(Managed, resources))))
 
 
 def whole(desired: Desired) -> None:
     """Everything that a host should be, one operation a resource, in the order in which one stands on the other."""
-    for change in plan(desired, host.connector.station.observe(desired)):
+    for change in plan(desired, _observed(desired)):
         resource = change.resource
         ensure(resource, name=f"{resource.KIND} {resource.key}")
+
+
+def _observed(desired: Desired) -> World:
+    """Read now, and again in part whenever an operation changes what it stands on."""
+    station: Station = host.connector.station
+    station.desired = desired
+    return station.observe(desired)
 
 
 def made(kind: type[Resource], key: tuple[Any, ...], properties: dict[str, Any]) -> Resource:
@@ -90,9 +98,7 @@ def remaining(change: Change[Any]) -> str:
 
 def _operation(kind: type[Resource]) -> Callable[..., Any]:
     def close(*key: Any, **properties: Any) -> Iterator[StringCommand]:
-        resource = made(kind, key, properties)
-        station = host.connector.station
-        yield from converge(Managed(resource), station.world(resource), station)
+        yield from _closing(made(kind, key, properties))
 
     close.__name__ = kind.KIND
     close.__doc__ = kind.__doc__
@@ -102,8 +108,16 @@ def _operation(kind: type[Resource]) -> Callable[..., Any]:
 @operation()
 def ensure(resource: Resource) -> Iterator[StringCommand]:
     """Any resource, ready made."""
-    station = host.connector.station
-    yield from converge(Managed(resource), station.world(resource), station)
+    yield from _closing(resource)
+
+
+def _closing(resource: Resource) -> Iterator[StringCommand]:
+    """pyinfra prepares every operation before it runs the first: what one makes, the later ones have to ask about again."""
+    station, managed = host.connector.station, Managed(resource)
+    world = station.world(resource)
+    if resource.identity not in (known.resource.identity for known in station.desired.resources):
+        station.desired = replace(station.desired, resources=(*station.desired.resources, managed))
+    yield from converge(managed, world, station)
 
 
 _made = {kind: _operation(model) for kind, model in KINDS.items()}
