@@ -1,7 +1,17 @@
-"""Tests run alike wherever they were started from: a shell's background job ignores Ctrl-C, and its children would too."""
+"""Tests run alike wherever they were started from, and say plainly what was skipped and why."""
 
 import signal
+from collections import Counter
 
+import pytest
+
+# A shell's background job ignores Ctrl-C, and its children would too.
 for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} tests: {reason}")
