@@ -110,6 +110,11 @@ def test_apply_takes_two_posts_for_each_changed_resource(db1: Box, store: Store)
     assert costs[1] - costs[0] == 2 * 2
 
 
+def test_a_right_for_an_account_that_the_plan_made_takes_two_posts_as_well(db1: Box, store: Store) -> None:
+    without, with_right = (apply(store, db1.job(resources))[0].cost.posts for resources in (RESOURCES[:1], RESOURCES[2:3]))
+    assert with_right == without
+
+
 def test_no_shell_is_left_open(db1: Box, store: Store) -> None:
     apply(store, db1.job(RESOURCES))
     plan(store, db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")))

@@ -85,7 +85,8 @@ class UserRight(Resource):
         return {"rights": export_read("user rights"), "policy": policies.rights_policy()}
 
     def then_reads(self, answers: Answers) -> Reads:
-        return {f"holder {name}": sid_resolve(name) for name in self._holders(answers) if not SID.fullmatch(name)}
+        names = [holder for holder in self._holders(answers) if not SID.fullmatch(holder)]
+        return {f"holder {name}": sid_resolve(_local(name)) for name in names}
 
     def actual(self, answers: Answers) -> Self | None:
         held = self.held(answers)
@@ -130,11 +131,16 @@ def _template(answers: Answers) -> security_template.Template:
         raise Unknown(f"the export of user rights can't be read: {error}") from error
 
 
+def _local(holder: str) -> str:
+    """A bare name is a local account's: secedit writes all others as SIDs. (formats.md 3)"""
+    return holder if "\\" in holder else ".\\" + holder
+
+
 def _principal(holder: str, answers: Answers) -> Principal:
     """A holder as exported: a SID, or a bare name, which secedit writes for local accounts."""
     if SID.fullmatch(holder):
         return Principal.of_sid(holder)
-    name = holder if "\\" in holder else ".\\" + holder
+    name = _local(holder)
     if not answers.asked(f"holder {holder}"):  # the first round, in which names have no SIDs yet
         return Principal(name)
     sid = getattr(answers, f"holder {holder}")["sid"]
