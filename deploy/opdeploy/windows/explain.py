@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from opdeploy.model import HostError, HostFailed, OpdeployError, UsageError
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 ACCESS_DENIED = (5, 0x80070005)
 FILE_NOT_FOUND = 0x80070002
 TOO_MANY_SHELLS = 0x803381A5
+
+UNTRUSTED = "give the CA that issued it (ansible_winrm_ca_trust_path), and in ansible_host the name it is issued to"
+CERTIFICATES = {  # OpenSSL's reasons
+    "expired": "renew the certificate of the host's WinRM listener; is the clock of this machine right?",
+    "not yet valid": "is the clock right, here and on the host?",
+    "mismatch": "give in ansible_host the name that it is issued to, or have it issued to this one",
+}
 
 
 def explained(target: Target, error: Exception) -> OpdeployError:
@@ -90,6 +98,8 @@ def _connection(target: Target, broken: Any) -> OpdeployError:
         reason, hint = "connected, but it did not answer in time", "is the host overloaded, or its WinRM service stuck?"
     elif _caused_by(broken, socket.gaierror):
         reason, hint = f"the name {target.address!r} can't be resolved", "correct ansible_host, or give an address"
+    elif _caused_by(broken, HTTPException) and not _caused_by(broken, ConnectionError):
+        return _not_winrm(target, "its answer is no HTTP")
     elif _caused_by(broken, ConnectionRefusedError):
         reason, hint = "the port is closed", "is WinRM enabled there (winrm quickconfig), and on this port?"
     else:
@@ -99,19 +109,19 @@ def _connection(target: Target, broken: Any) -> OpdeployError:
 
 def _tls(target: Target, text: str) -> OpdeployError:
     found = re.search(r"certificate verify failed: ([^(\\]+)", text)
-    if found:
-        return HostError(
-            f"{target.where}: its certificate is not trusted: {found[1].strip().rstrip('.')}",
-            "give the CA that issued it (ansible_winrm_ca_trust_path), and in ansible_host the name it is issued to",
-        )
-    return HostError(f"{target.where}: no TLS could be agreed on", "is this the HTTPS listener's port (5986)?")
+    if not found:
+        return HostError(f"{target.where}: no TLS could be agreed on", "is this the HTTPS listener's port (5986)?")
+    reason = found[1].strip().rstrip(".")
+    hint = next((hint for mark, hint in CERTIFICATES.items() if mark in reason), UNTRUSTED)
+    return HostError(f"{target.where}: its certificate is not trusted: {reason}", hint)
 
 
 def _strange(target: Target, error: Exception) -> OpdeployError:
     """What neither library owns up to: an answer that they could not make sense of, or Kerberos' own errors."""
     if target.transport == "kerberos" and type(error).__module__.startswith(("gssapi", "krb", "winrm.vendor")):
         return HostError(f"{target.where}: kerberos: {error}", "is there a ticket (klist), and does DNS know the host?")
-    return _not_winrm(target, type(error).__name__)
+    known = isinstance(error, AttributeError)  # pywinrm looks for a SOAP body where there is none
+    return _not_winrm(target, "its answer is no WS-Management" if known else type(error).__name__)
 
 
 def _not_winrm(target: Target, detail: str) -> OpdeployError:
