@@ -6,9 +6,14 @@ Not `run_ops`: it lines operations up by index, so every host would wait at its 
 from __future__ import annotations
 
 import logging
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
 
 import gevent
 from pyinfra import logger as pyinfra_logger
@@ -26,6 +31,9 @@ from opdeploy.windows import targets
 from opdeploy.windows.station import Records, Station
 
 PARALLEL = 40  # hosts at once
+OPENING = 5.0  # seconds that an interrupted run waits for sessions that are being opened
+LOOK = 0.02
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Progress = Callable[[str, int, int, str], None]
 """(host, done, of, what): called whenever a host got further."""
@@ -96,11 +104,45 @@ def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tupl
         return ()
     with _tasks(jobs, store, options) as (state, tasks):
         greenlets = [state.pool.spawn(_guarded, state, task, work) for task in tasks]
-        try:
-            gevent.joinall(greenlets)
-        finally:
-            state.pool.kill()
+        with _interrupted_here():
+            try:
+                gevent.joinall(greenlets)
+            finally:
+                _let_open(tasks)
+                state.pool.kill()
         return tuple(greenlet.value for greenlet in greenlets)
+
+
+@contextmanager
+def _interrupted_here() -> Iterator[None]:
+    """What a signal raises comes to this greenlet: Python runs the handler in whichever is at work, perhaps one that closes."""
+    here, hub = gevent.getcurrent(), gevent.get_hub()
+    in_main = threading.current_thread() is threading.main_thread()
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        try:
+            handlers[number](number, frame)
+        except BaseException as raised:
+            if gevent.getcurrent() is here:
+                raise
+            hub.loop.run_callback(here.throw, raised)
+
+    taken = [number for number, handler in handlers.items() if callable(handler)]
+    for number in taken:
+        signal.signal(number, heard)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, handlers[number])
+
+
+def _let_open(tasks: Sequence[Task]) -> None:
+    """Waits a moment for sessions that are just being opened: only then can they be closed."""
+    until = time.monotonic() + OPENING
+    while any(task.station.opening for task in tasks) and time.monotonic() < until:
+        gevent.sleep(LOOK)
 
 
 def _guarded(state: State, task: Task, work: Work) -> HostResult:

@@ -273,7 +273,7 @@ class Session:
 
     def _said(self, request: wire.Request, seconds: float) -> Iterator[wire.Line]:
         """The lines that answer a request, up to its end. The time limit starts anew with each of them."""
-        limit = seconds if self._proven else min(seconds, self._limits.first_answer)
+        limit = seconds if self._proven else min(seconds, self._first_answer)
         until = time.monotonic() + limit
         while True:
             for line in self._next_lines(until):
@@ -322,7 +322,7 @@ class Session:
         known."""
         for index in sorted(index for index in left if index < writes):
             del left[index]
-            yield index, Failure(f"may or may not have happened: {cut.reason}", id=SESSION_LOST)
+            yield index, Failure(f"may or may not have happened (the next apply reads first): {cut.reason}", id=SESSION_LOST)
         try:
             yield from self._reads_again(cut, left, seconds)
         except HostError as error:
@@ -371,15 +371,20 @@ class Session:
     def _turn_to_raw(self) -> None:
         """The insurance (design.md, "The agent"): the first answer stayed away, so once more with the other loader."""
         if self.counters.loader == "raw":
-            raise self._not_the_agent(f"no answer within {self._limits.first_answer:g} s")
+            raise self._not_the_agent(f"no answer within {self._first_answer:g} s")
         self.counters.loader = "raw"
         self._restart()
+
+    @property
+    def _first_answer(self) -> float:
+        """Seconds. The raw loader is the last resort: a host that is only slow to start PowerShell gets there by it."""
+        return self._limits.first_answer * (2 if self.counters.loader == "raw" else 1)
 
     def _not_the_agent(self, reason: str) -> HostFailed:
         said = f"; it said: {self.log[-1][:200]}" if self.log else ""
         return HostFailed(
             f"{self.target.where}: what was started there is not the agent: {reason}{said}",
-            "is there something in front of powershell.exe: endpoint protection, a logon script, a restricted shell?",
+            "does PowerShell start there, in less than a minute? Is endpoint protection or a logon script in its way?",
         )
 
 
@@ -539,15 +544,35 @@ class _Shell:
         return stdout, stderr
 
     def stop(self) -> None:
-        """Ends the command and deletes the shell; the connection stays. Never raises: what is gone needs no end."""
+        """Ends the command and deletes the shell; the connection stays. Raises only what interrupts the whole run, and then
+        the shell is deleted all the same, its command with it. What is gone needs no end; what is silent gets one chance."""
         shell_id, command_id = self._shell_id, self._command_id
         self._shell_id = self._command_id = ""
-        if command_id:
-            with contextlib.suppress(Exception):
-                self._connection.do("cleanup_command", shell_id, command_id, seconds=5)
-        if shell_id:
-            with contextlib.suppress(Exception):
-                self._connection.do("close_shell", shell_id, close_session=False, seconds=5)
+        silent = False
+        try:
+            silent = bool(command_id) and not self._told("cleanup_command", shell_id, command_id)
+        finally:
+            if shell_id and not silent:
+                self._delete(shell_id)
+
+    def _delete(self, shell_id: str) -> None:
+        try:
+            self._told("close_shell", shell_id, close_session=False)
+        except BaseException:  # interrupted: nobody else knows this shell, and it would stay for two hours
+            self._told("close_shell", shell_id, close_session=False)
+            raise
+
+    def _told(self, operation: str, *args: str, **named: Any) -> bool:
+        """Whether the host said anything to it."""
+        from requests.exceptions import Timeout
+
+        try:
+            self._connection.do(operation, *args, seconds=5, **named)
+        except Timeout:
+            return False
+        except Exception:
+            return True
+        return True
 
 
 @contextlib.contextmanager

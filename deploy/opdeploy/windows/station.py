@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from opdeploy import guard, planning
-from opdeploy.calls import Answer, Call, Failure, Read, Write, host_read
+from opdeploy.calls import SESSION_LOST, Answer, Call, Failure, Read, Write, host_read
 from opdeploy.model import SERVERS, HostError, HostFailed, Machine, Secret
 from opdeploy.planning import Desired, Observation, World
 from opdeploy.resources.base import Answers, Resource
@@ -43,13 +43,17 @@ class Records:
 
 @dataclass
 class Station:
-    """`log_in` observes what the run desires; `close` is always safe. `lost`: a write's answer stayed away."""
+    """`log_in` observes what the run desires; `close` is always safe. `lost`: it can't be reached any more.
+
+    `opening`: who is interrupted now leaves a shell on the host that nobody has the name of.
+    """
 
     target: Target
     records: Records
     desired: Desired = Desired()
     options: Collection[str] = ()
     lost: bool = False
+    opening: bool = False
     observation: Observation = field(default_factory=dict)
     opener: Callable[..., Session] = winrm_session.open
     _session: Session | None = None
@@ -66,7 +70,7 @@ class Station:
     def ask(self, reads: Sequence[Read], seconds: float | None = None) -> Observation:
         """Answers reads, remembers them, and returns them by key. Raises HostError."""
         remote = [read for read in reads if not read.verb.startswith(LOCAL)]
-        answers = dict(zip((r.key for r in remote), self._open().ask(remote, deadline=seconds), strict=True)) if remote else {}
+        answers = dict(zip((r.key for r in remote), self._ask(remote, seconds), strict=True)) if remote else {}
         answers |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
         self.observation |= answers
         return answers
@@ -85,14 +89,20 @@ class Station:
     def _write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None) -> list[Failure]:
         remote = [read for read in reads if not read.verb.startswith(LOCAL)]
         calls: list[Call] = [*writes, *remote]
-        try:
-            answers = self._open(write=True).ask(calls, writes=len(writes), deadline=seconds or deadline(writes))
-        except HostError:
-            self.lost = True
-            raise
+        answers = self._ask(calls, seconds or deadline(writes), len(writes))
         self.observation |= dict(zip((r.key for r in remote), answers[len(writes) :], strict=True))
         self.observation |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
         return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
+
+    def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
+        try:
+            answers = self._open(write=writes > 0).ask(calls, writes=writes, deadline=seconds)
+        except HostError:
+            self.lost = True
+            raise
+        proofs = answers[writes:]
+        self.lost = bool(writes and proofs) and all(_is_lost(answer) for answer in proofs)
+        return answers
 
     def remember(self, resource: Resource) -> None:
         """After a change was made: what only a record can prove later (a password that was set)."""
@@ -146,9 +156,17 @@ class Station:
         if self._session and write and not self._writing:
             self.close()
         if not self._session:
-            self._session = self.opener(self.target, write=write, raw=self.cost.loader == "raw")
+            self.opening = True
+            try:
+                self._session = self.opener(self.target, write=write, raw=self.cost.loader == "raw")
+            finally:
+                self.opening = False
             self._writing = write
         return self._session
+
+
+def _is_lost(answer: Answer) -> bool:
+    return isinstance(answer, Failure) and answer.id == SESSION_LOST
 
 
 def _total(spent: Sequence[Counters], name: str) -> float:
