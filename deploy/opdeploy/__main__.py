@@ -2,24 +2,42 @@
 
 Patching comes before everything that imports ssl or a socket, so nothing is imported here before it is decided. The lab
 serves with threads and is never patched; neither is what only prints.
+
+Ctrl-C ends with 130 from the first line here on. Until the command runs there is nothing to close; afterwards the process
+ends at once, since Python itself dies of SIGINT where one interrupted an import, although it was caught.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 TALKS_TO_HOSTS = {"plan", "apply", "drift", "snapshot"}
 ONLY_PRINTS = {"--help", "-h"}
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _too_early)
     arguments = sys.argv[1:]
     if _talks(arguments):
         _patch()
     from opdeploy.cli import ending
 
-    sys.exit(ending.main(arguments))
+    code = ending.main(arguments)
+    if code == INTERRUPTED:
+        os._exit(code)
+    sys.exit(code)
+
+
+def _too_early(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(INTERRUPTED)
 
 
 def _talks(arguments: list[str]) -> bool:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -33,8 +33,12 @@ def run(arguments: Sequence[str], place: Place) -> int:
     try:
         return _ran(arguments, place)
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of Ctrl-C
+        _heed(signal.SIGINT, signal.SIG_IGN)  # a second one would find nothing to end, and interrupt these words
         terminal.say("interrupted: nothing runs any more; the same command can be run again")
         return ExitCode.INTERRUPTED
+    except SystemExit as ended:
+        terminal.say("ended from outside: nothing runs any more; the same command can be run again")
+        return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
     except OpdeployError as error:
         terminal.error(error)
         return error.exit_code
@@ -68,9 +72,16 @@ def _prepare(place: Place) -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no arrow is no reason to fail
     threading.excepthook = lambda lost: crash.noted(lost.exc_value, place.store)
     sys.unraisablehook = lambda lost: crash.noted(lost.exc_value, place.store)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _ended)
-        signal.signal(signal.SIGHUP, _ended)
+    _heed(signal.SIGINT, signal.default_int_handler)
+    _heed(signal.SIGTERM, _ended)
+    _heed(signal.SIGHUP, _ended)
+
+
+def _heed(number: signal.Signals, handler: Any) -> None:
+    """Handles a signal, unless whoever started this had it ignored: nohup, a job in the background."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
