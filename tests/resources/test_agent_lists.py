@@ -11,7 +11,9 @@ import pytest
 from cases import Case, load, planned, world
 from opdeploy.calls import Call, file_read, host_read, name_resolve
 from opdeploy.lab.windows import source
-from opdeploy.model import Missing, Unknown
+from opdeploy.lab.windows.binding import bind
+from opdeploy.lab.windows.wire import Secure
+from opdeploy.model import REFERENCE, Missing, Secret, Unknown
 from opdeploy.resources.base import all_reads
 from opdeploy.windows import agent
 
@@ -77,3 +79,20 @@ def test_every_listed_sub_command_is_used(calls: list[Call]) -> None:
 def test_every_verb_is_used_with_every_argument(calls: list[Call]) -> None:
     used = gathered((call.verb, call.args) for call in calls if not call.verb.startswith("record."))
     assert {verb: set(names) for verb, names in LISTS.verbs.items()} == used
+
+
+def on_the_wire(value: object) -> object:
+    """As the agent has it when it calls: a secret is a SecureString, a reference has become a SID."""
+    if isinstance(value, Secret):
+        return Secure(value.reveal())
+    if isinstance(value, str):
+        return REFERENCE.sub("S-1-5-21-1-2-3-1099", value)
+    return [on_the_wire(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def test_every_cmdlet_call_of_every_case_binds_as_on_windows(calls: list[Call]) -> None:
+    """Names, parameters, sets and types, by the table of Server 2016 and 2019 with PowerShell 5.1."""
+    made = [call.args for call in calls if call.verb in ("cmdlet.read", "cmdlet.write")]
+    assert len(made) > 100
+    for args in made:
+        bind(args["name"], {name: on_the_wire(value) for name, value in args["parameters"].items()})
