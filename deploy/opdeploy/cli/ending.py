@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -33,8 +34,8 @@ def run(arguments: Sequence[str], place: Place) -> int:
     try:
         return _ran(arguments, place)
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of Ctrl-C
-        _heed(signal.SIGINT, signal.SIG_IGN)  # a second one would find nothing to end, and interrupt these words
-        terminal.say("interrupted: nothing runs any more; the same command can be run again")
+        with _undisturbed():
+            terminal.say("interrupted: nothing runs any more; the same command can be run again")
         return ExitCode.INTERRUPTED
     except SystemExit as ended:
         terminal.say("ended from outside: nothing runs any more; the same command can be run again")
@@ -75,6 +76,18 @@ def _prepare(place: Place) -> None:
     _heed(signal.SIGINT, signal.default_int_handler)
     _heed(signal.SIGTERM, _ended)
     _heed(signal.SIGHUP, _ended)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C finds nothing to end."""
+    before = signal.getsignal(signal.SIGINT)
+    _heed(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _heed(number: signal.Signals, handler: Any) -> None:
