@@ -25,6 +25,7 @@ INTERRUPTED = 130
 def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _too_early)
+    _open_streams()
     arguments = sys.argv[1:]
     if _talks(arguments):
         _patch()
@@ -34,6 +35,14 @@ def main() -> None:
     if code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """A stream that was closed leads nowhere: else the next file or socket would have its number, and be written into."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this stream's
+            setattr(sys, name, open(nowhere, mode, closefd=False))  # noqa: SIM115 - for the process's life
 
 
 def _too_early(number: int, frame: FrameType | None) -> NoReturn:

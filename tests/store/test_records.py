@@ -266,7 +266,7 @@ def test_pages_broken_later_are_told(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="File exists"):
+    with pytest.raises(UsageError, match="is a file"):
         Store.open(tmp_path / "file")
 
 

@@ -41,9 +41,12 @@ def check(asked: Asked, form: str, verbose: bool) -> ExitCode:
       opdeploy drift check --format json > drift.json
     """
     what = compiled(asked)
-    with closing(Store.open(asked.store)) as store, terminal.Progress() as progress:
-        hosts = planned([Job(host, desired) for host, desired in what.hosts], store, progress=progress)
+    with closing(Store.open(asked.store)) as store:
+        with terminal.Progress() as progress:
+            hosts = planned([Job(host, desired) for host, desired in what.hosts], store, progress=progress)
         run = replace(new_run("drift", what), hosts=hosts)
-        store.record(run)
-    showing.show(run, form, verbose=verbose)
+        try:
+            store.record(run)
+        finally:  # what was read is said, also where it can't be written down
+            showing.show(run, form, verbose=verbose)
     return showing.ended(run, progress.seconds)

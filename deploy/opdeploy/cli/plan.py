@@ -64,10 +64,12 @@ def command(
             else:
                 hosts = planned(jobs, store, wanted, progress)
         run = replace(run, hosts=hosts)
-        store.record(run)
-        if out:
-            _write(out, run, store.key(), asked.roles)
-    showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
+        try:
+            store.record(run)
+            if out:
+                _write(out, run, store.key(), asked.roles)
+        finally:  # what was read is said, also where it can't be written down
+            showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
     return showing.ended(run, progress.seconds)
 
 

@@ -37,8 +37,10 @@ def lines(texts: Iterable[Text]) -> None:
     from rich.console import Console
 
     console = Console(force_terminal=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    for text in texts:
-        console.print(text)
+    with console.capture() as printed:
+        for text in texts:
+            console.print(text)
+    write(printed.get())
 
 
 def write(text: str) -> None:
@@ -48,13 +50,16 @@ def write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _to_nowhere()
+    except OSError as error:
+        _to_nowhere()
+        raise OpdeployError(f"the output can't be written: {error.strerror}", "is the disk full?") from error
 
 
 def flush() -> None:
     """What is left in stdout, quietly: the interpreter would complain at its end."""
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         _to_nowhere()
 
 

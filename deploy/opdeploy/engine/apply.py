@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pyinfra.api import State, operation
@@ -19,7 +20,7 @@ from pyinfra.context import ctx_host, ctx_state
 
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.engine.observe import host_result, items
-from opdeploy.model import Change
+from opdeploy.model import Change, OpdeployError
 from opdeploy.planning import Managed, World, plan_one
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Recorder, Store
@@ -39,6 +40,7 @@ class Progressing:
     task: Task
     world: World
     lost: set[str] = field(default_factory=set)  # tokens of what should be there and is not
+    stopped: str = ""  # why nothing more is begun on it
     items: list[Item] = field(default_factory=list)
 
 
@@ -75,20 +77,34 @@ def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, 
     operations = _prepared(state, task, host, open_items)
     for number, item in enumerate(open_items):
         progress(task.name, number, len(open_items), item.id)
-        recorder.before(task.name, item)
-        done = _outcome(state, host, item, operations.get(number))
-        recorder.after(task.name, done)
-        host.items.append(done)
+        host.items.append(_journalled(recorder, host, item, partial(_outcome, state, host, item, operations.get(number))))
     progress(task.name, len(open_items), len(open_items), "applied")
     settled = {item.id: item for item in host.items}
-    return replace(
-        host_result(task, ()), items=tuple(settled.get(item.id) or _still(item, host.world) for item in planned.items)
-    )
+    return replace(host_result(task, ()), items=tuple(settled.get(item.id) or _still(item, host) for item in planned.items))
 
 
-def _still(item: Item, world: World) -> Item:
+def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Callable[[], Item]) -> Item:
+    """Makes a change between its two entries in the journal. What can't be journalled is not begun, nor is what follows."""
+    try:
+        if not host.stopped:
+            recorder.before(host.task.name, item)
+    except OpdeployError as error:
+        host.stopped = f"it can't be journalled: {error.message}"
+    if host.stopped:
+        return replace(item, outcome="not_reached", error=host.stopped)
+    done = change()
+    try:
+        recorder.after(host.task.name, done)
+    except OpdeployError as error:
+        host.stopped = f"what came before it can't be journalled: {error.message}"
+    return done
+
+
+def _still(item: Item, host: Progressing) -> Item:
     """One that was in sync, by the newest answers: what a folder loses that this run closed, its own folders lose too."""
-    now = plan_one(Managed(item.change.resource, item.change.roles), world)
+    if host.task.station.lost:
+        return item
+    now = plan_one(Managed(item.change.resource, item.change.roles), host.world)
     if now.verdict == "in_sync":
         return item
     return replace(item, change=replace(now, reason="; ".join(filter(None, (now.reason, AGAIN)))))

@@ -30,6 +30,10 @@ from opdeploy.store import database, keys
 NAME = "runs.sqlite3"
 LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
+SO_FAR = """
+    SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
+    WHERE run_id = ? AND begun_at IS NOT NULL AND action <> 'none'
+"""
 ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('applied', 'failed') AND ended_at IS NULL"
 
 
@@ -53,6 +57,8 @@ class Store:
         folder = folder or default_folder()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UsageError(f"{folder} is a file, and the run store is a folder", "name another with --store") from error
         except OSError as error:
             raise UsageError(f"{folder}: {error.strerror}", "name a folder of your own with --store") from error
         known = (folder / NAME).exists()
@@ -146,6 +152,11 @@ class Recorder:
         ended = {"outcome": item.outcome, "error": item.error, "ended_at": _now()}
         with self.store._writing() as db:
             _write(db, self._change(host, item.change) | ended)
+
+    def so_far(self) -> tuple[int, int]:
+        """How many changes were made, and how many begun of which nobody knows more."""
+        made, begun = self.store._one(SO_FAR, self.run_id)
+        return int(made or 0), int(begun or 0)
 
     def finish(self, run: Run) -> None:
         """Commits the run's end, its hosts and every change that was not journalled (what an apply did not get to)."""
