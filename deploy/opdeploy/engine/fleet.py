@@ -103,9 +103,11 @@ def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tupl
     if not jobs:
         return ()
     with _tasks(jobs, store, options) as (state, tasks):
-        greenlets = [state.pool.spawn(_guarded, state, task, work) for task in tasks]
+        greenlets: list[Any] = []
         with _interrupted_here():
             try:
+                for task in tasks:
+                    greenlets.append(state.pool.spawn(_guarded, state, task, work))  # waits where the pool is full
                 gevent.joinall(greenlets)
             finally:
                 _let_open(tasks)
