@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,9 +60,16 @@ class Host:
 
 
 def _address(value: str) -> str:
-    if _NEVER_ADDRESS.search(value):
+    if _NEVER_ADDRESS.search(value) or (":" in value and not _is_ipv6(value)):
         raise ValueError("expected a name or an IP address, without port or scheme")
     return value
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        return IPv6Address(value).version == 6
+    except ValueError:
+        return False
 
 
 def _only(value: object) -> object:

@@ -22,6 +22,7 @@ from opdeploy.inventory.vars_files import SUFFIXES, VarsFiles, find
 from opdeploy.inventory.yaml_file import Node, parse
 
 HOSTS_FILE = "hosts.yml"
+OTHER_NAMES = ("hosts.yaml", "hosts", "hosts.ini", "inventory", "inventory.yml", "inventory.ini")  # as Ansible takes them
 GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"
 
@@ -73,7 +74,8 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     if document is None or files.broken:
         raise InventoryError(files.problems)
     layout, problems = read_groups(document)
-    problems += [*_stray(group_files, layout.groups, "group"), *_stray(host_files, layout.hosts, "host")]
+    known = not problems  # else its files would only repeat that a group or host was not understood
+    problems += [*_stray(group_files, layout.groups, "group", known), *_stray(host_files, layout.hosts, "host", known)]
     variables = {name: effective(layout, name, group_files.variables, host_files.variables) for name in layout.hosts}
     resolver = Resolver(path, environ)
     hosts, unreached = _hosts(layout, variables, resolver, path)
@@ -131,7 +133,7 @@ class _Files:
     def hosts(self) -> Node | None:
         """The document of hosts.yml."""
         if not (self.directory / HOSTS_FILE).is_file():
-            hint = "an inventory is a directory with a hosts.yml in it; name it with -i DIR"
+            hint = next(_otherwise(self.directory), "an inventory is a directory with a hosts.yml in it; name it with -i DIR")
             self._report(self.directory, "no hosts.yml here", hint)
             return None
         self.problems.extend(_overlooked(self.directory))
@@ -175,6 +177,14 @@ class _Files:
         self.problems.append(Problem(Position(shown(path)), "", message, hint))
 
 
+def _otherwise(directory: Path) -> Iterator[str]:
+    """What to do with the file that Ansible would have taken for hosts.yml."""
+    for name in OTHER_NAMES:
+        if (directory / name).is_file():
+            is_yaml = name.endswith(("yml", "yaml"))
+            yield f"rename {name} to hosts.yml" if is_yaml else f"write what {name} says as YAML, in hosts.yml"
+
+
 def _overlooked(directory: Path) -> Iterator[Problem]:
     """What lies beside hosts.yml and looks as if somebody counted on it."""
     known = (HOSTS_FILE, GROUP_VARS, HOST_VARS)
@@ -187,10 +197,10 @@ def _overlooked(directory: Path) -> Iterator[Problem]:
             yield Problem(Position(shown(entry)), "", "nothing reads this", hint)
 
 
-def _stray(folder: _Folder, names: Iterable[str], kind: str) -> Iterator[Problem]:
-    """Files for groups or hosts that there are not, and files that another of the same name hides."""
+def _stray(folder: _Folder, names: Iterable[str], kind: str, known: bool) -> Iterator[Problem]:
+    """Files for groups or hosts that there are not, if all are `known`, and files that another of the same name hides."""
     for name, entry in folder.found.entries.items():
-        if name not in names:
+        if known and name not in names:
             yield Problem(Position(shown(entry)), "", f"no such {kind}: {name}", near(name, names))
         priority = folder.variables[name].get(PRIORITY)
         if priority is not None:

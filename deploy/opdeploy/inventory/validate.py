@@ -112,7 +112,7 @@ def _problem(model: type[BaseModel], node: Node, path: str, keys: Keys, errors: 
 def _words(errors: list[ErrorDetails], value: Any, keys: Keys, models: list[type[BaseModel]]) -> tuple[str, str]:
     error = errors[0]
     if any(each["type"] == "is_instance_of" and each["ctx"]["class"] == "Secret" for each in errors):
-        return PLAIN, f"write {FORMS}"
+        return (f"{found(value)} that name no secret" if isinstance(value, dict) else PLAIN), f"write {FORMS}"
     if error["type"] == "extra_forbidden":
         names = {name for model in models for name in _fields(model)}
         return "no such setting", near(str(keys[-1]), names)

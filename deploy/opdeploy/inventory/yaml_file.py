@@ -22,6 +22,9 @@ MAX_VALUES = 100_000
 MAX_INTEGER = 2**128
 NO_VAULT = "the vault is not here yet; use {from_env: NAME} or {from_file: PATH}"
 QUOTE = "write it in quotes"
+TEMPLATE = ("{{ is a template, and nothing here fills it in", "write the value itself")
+SYNTAX = "quote text that begins with a special character or holds ': ' or ' #', and check the indentation"
+PATHS = "a path goes in single quotes, or in none: in double quotes \\ begins an escape"
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")}
 _DECEPTIVE = re.compile(r"[-+]?(\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?|0[0-7_]+)")
@@ -112,7 +115,7 @@ def _syntax(error: yaml.MarkedYAMLError, start: Position) -> Problem:
     at = Position(start.file, mark.line + 1, mark.column + 1) if mark else start
     if error.context == "expected a single document in the stream":
         return Problem(at, "", "a second document: write one in a file")
-    hint = "quote text that begins with a special character or holds ': ' or ' #', and check the indentation"
+    hint = PATHS if "escape" in (error.problem or "") else SYNTAX
     # What follows 'undefined' is a piece of the text, which may be somebody's password.
     said = re.sub(r"(undefined .*?) '.*", r"\1", error.problem or error.context or "", flags=re.DOTALL)
     return Problem(at, "", f"not YAML: {said}", hint)
@@ -179,7 +182,9 @@ class _Tree:
         return bases
 
     def _name(self, key: yaml.Node, path: str) -> str | None:
-        if not isinstance(key, yaml.ScalarNode):
+        if isinstance(key, yaml.MappingNode) and key.flow_style:
+            self._report(self._at(key), path, *TEMPLATE)
+        elif not isinstance(key, yaml.ScalarNode):
             self._report(self._at(key), path, "a key must be text, not a list or a mapping")
         elif key.tag != _TAG + "str":
             self._report(self._at(key), joined(path, printable(key.value)[:40]), "YAML reads this key as no text", QUOTE)
@@ -213,7 +218,7 @@ class _Tree:
 def _doubts(source: yaml.ScalarNode, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         if "{{" in value:
-            yield "{{ is a template, and nothing here fills it in", "write the value itself"
+            yield TEMPLATE
         if any("\ud800" <= letter <= "\udfff" for letter in value):
             yield "half of a surrogate pair is no text", "write the character itself"
     elif isinstance(value, int | float) and _DECEPTIVE.fullmatch(source.value):
