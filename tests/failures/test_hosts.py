@@ -97,6 +97,14 @@ def old_windows(night: Night) -> None:
     night.box("bad", servers.bare(9600, name="BAD"))
 
 
+def kerberos_without_its_extra(night: Night) -> None:
+    (night.folder / "hidden").mkdir()
+    (night.folder / "hidden" / "requests_kerberos.py").write_text("raise ImportError\n")
+    (night.folder / "hidden" / "gssapi.py").write_text("raise ImportError\n")
+    night.environment["PYTHONPATH"] = str(night.folder / "hidden")
+    night.box("bad", ansible_winrm_transport="kerberos")
+
+
 def overloaded(night: Night) -> None:
     made = night.box("bad", ansible_winrm_operation_timeout_sec=1)
     made.server.settings.hang = True
@@ -130,6 +138,7 @@ BAD: dict[Bad, tuple[int, str, str]] = {  # exit code, what is said, what to do
     filtered_token: (3, "the session's token is filtered", "LocalAccountTokenFilterPolicy"),
     constrained_language: (1, "ConstrainedLanguage mode", "application control policy"),
     old_windows: (1, "its Windows (build 9600) is none that is managed", "Server 2016 to 2025"),
+    kerberos_without_its_extra: (1, "kerberos is not installed here", "pip install -e '.[kerberos]'"),
     overloaded: (3, "WinRM did not do in time what it was asked", "is the host overloaded?"),
 }
 
@@ -160,3 +169,13 @@ def test_the_others_are_applied_and_checked(command: tuple[str, ...], night: Nig
     assert [host["status"] == "unreachable" for host in done.report["hosts"]] == [False, True, False]
     assert "login refused" in done.host("bad")["reason"]
     assert night.shells() == 0
+
+
+def test_what_the_environment_says_of_the_web_is_not_for_winrm(night: Night) -> None:
+    """A proxy and a CA of the company's surfing: nobody listens at the one, and the other is not there."""
+    nowhere = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+    missing = {name: "/nonexistent/ca.pem" for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "NETRC")}
+    night.environment.update({**nowhere, **{name.lower(): url for name, url in nowhere.items()}, **missing})
+    night.box("sealed")
+    _secure(night, trusted=True)
+    assert "2 hosts: 2 with changes" in night.run("plan").out

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from labs import Box
+from labs import Box, box
 from night import Night
+
+from opdeploy import engine
+from opdeploy.lab.windows import servers
+from opdeploy.lab.windows.agent import Agent
+from opdeploy.model import ExitCode
+from opdeploy.resources.registry_value import RegistryValue
+from opdeploy.store import Store
+from opdeploy.windows import session
 
 pytestmark = pytest.mark.slow
 
@@ -73,3 +83,23 @@ def test_a_host_that_falls_silent_gets_one_chance_to_end_its_shell(night: Night)
     after = at_operation(made, 9, silence.wait)
     assert outcomes(night, "apply", "--yes") == ["failed", "not_reached", "not_reached"]
     assert len(after) == 3  # the write, the end of its command, one more logon
+
+
+def test_a_read_that_hangs_is_the_only_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before it in the same request is asked again, since its answer was never sent; what came after too."""
+    answer_all = Agent._answer_all
+
+    def stuck(agent: Agent, id: object, calls: list[object], writes: int) -> None:
+        if "Stuck" not in str(calls):
+            answer_all(agent, id, calls, writes)
+
+    monkeypatch.setattr(Agent, "_answer_all", stuck)
+    monkeypatch.setattr(session, "Limits", functools.partial(session.Limits, deadline=1, first_answer=1))
+    names = ["First", "Stuck", "Last"]
+    values = [RegistryValue(hive="local_machine", path=rf"SOFTWARE\{name}", name="n", type="dword", data=1) for name in names]
+    with box(servers.bare()) as made:
+        (result,) = engine.plan([made.job(values)], Store.open(tmp_path))
+        assert made.shells() == 0
+    assert [item.change.verdict for item in result.items] == ["would_change", "unknown", "would_change"]
+    assert "no answer within 1 s" in str(result.items[1].change.reason)
+    assert result.code == ExitCode.UNKNOWN

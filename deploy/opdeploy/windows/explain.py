@@ -82,7 +82,8 @@ def _refusal(target: Target, error: Exception) -> OpdeployError:
     if type(error).__name__ == "WinRMOperationTimeoutError":
         return HostError(f"{target.where}: WinRM did not do in time what it was asked", "is the host overloaded?")
     if "kerberos" in str(error):
-        return UsageError(f"{target.where}: kerberos is not installed here", "pip install 'opdeploy[kerberos]'")
+        hint = "install it, in the project's folder: .venv/bin/pip install -e '.[kerberos]'"
+        return UsageError(f"{target.where}: kerberos is not installed here", hint)
     return UsageError(f"{target.where}: {error}")
 
 

@@ -231,6 +231,7 @@ class Session:
             yield from self._receive(request, len(calls), writes, seconds)
         except _Silent:
             self._turn_to_raw()
+            self._prove(seconds)  # tells a deaf agent from a call that hangs
             yield from self._exchange(calls, writes, seconds)
 
     def _request(self, calls: Sequence[Call], writes: int) -> wire.Request:
@@ -238,7 +239,8 @@ class Session:
         return wire.request(self._number, calls, writes)
 
     def _prove(self, seconds: float) -> None:
-        """An empty request: no write goes to an agent that has not answered yet, since it might have to be sent twice."""
+        """An empty request: no write goes to an agent that has not answered yet, since it might have to be sent twice; and
+        a silence after it is a call's, not the agent's."""
         for _ in self._exchange([], 0, seconds):
             pass
 
