@@ -167,9 +167,9 @@ def foreseen(desired: Desired, world: World) -> Iterator[tuple[Change[Any], Writ
             then.made |= managed.resource.provides() if not managed.resource.absent else set()
         writes = _writes(change, then, lists)
         yield change, writes
-        new = access.lists(writes or ())
-        lists += new
-        then = replace(then, observation=then.observation | access.foretold(new, then.observation))
+        if new := access.lists(writes or ()):
+            lists += new
+            then = replace(then, observation=then.observation | access.foretold(new, then.observation))
 
 
 def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes | None:

@@ -9,7 +9,7 @@ from typing import Any
 from pyinfra.api import State
 
 from opdeploy import guard
-from opdeploy.calls import Read, Write
+from opdeploy.calls import Write
 from opdeploy.commands import line
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.model import Change, HostError, Machine
@@ -47,7 +47,7 @@ def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResul
     """The same plan from answers on disk. What they do not hold is unknown, for that reason."""
     records = Records(store, job.host.name)
     for managed in job.desired.resources:
-        observation |= {read.key: records.answer(read) for read in managed.resource.reads().values() if _local(read)}
+        observation |= records.answers(managed.resource.reads().values())
     try:
         world = World(machine(observation), observation, guard.Session(job.host.connection.port))
     except HostError as error:
@@ -93,7 +93,3 @@ def _commands(change: Change[Any], writes: Sequence[Write] | None) -> tuple[str,
         return (NOT_YET,)
     more = (NOT_YET,) if change.resource.follows(change) else ()
     return (*map(line, writes), *more)
-
-
-def _local(read: Read) -> bool:
-    return read.verb.startswith("record.")

@@ -6,7 +6,7 @@ The run store answers what only the controller knows (`record.password`). No pyi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -34,8 +34,9 @@ class Records:
     store: Store
     host: str
 
-    def answer(self, read: Read) -> Answer:
-        return self.store.answer(read, self.host)
+    def answers(self, reads: Iterable[Read]) -> Observation:
+        """Those of the reads that are the store's to answer, by key."""
+        return {read.key: self.store.answer(read, self.host) for read in reads if read.verb.startswith(LOCAL)}
 
     def remember(self, user: str, password: Secret, set_at: str) -> None:
         self.store.set_password(self.host, user, password, set_at)
@@ -69,9 +70,9 @@ class Station:
 
     def ask(self, reads: Sequence[Read], seconds: float | None = None) -> Observation:
         """Answers reads, remembers them, and returns them by key. Raises HostError."""
-        remote = [read for read in reads if not read.verb.startswith(LOCAL)]
+        remote = _for_the_host(reads)
         answers = dict(zip((r.key for r in remote), self._ask(remote, seconds), strict=True)) if remote else {}
-        answers |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
+        answers |= self.records.answers(reads)
         self.observation |= answers
         return answers
 
@@ -87,11 +88,11 @@ class Station:
         return failures or self._write(last, reads, seconds)
 
     def _write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None) -> list[Failure]:
-        remote = [read for read in reads if not read.verb.startswith(LOCAL)]
+        remote = _for_the_host(reads)
         calls: list[Call] = [*writes, *remote]
         answers = self._ask(calls, seconds or deadline(writes), len(writes))
         self.observation |= dict(zip((r.key for r in remote), answers[len(writes) :], strict=True))
-        self.observation |= {read.key: self.records.answer(read) for read in reads if read.verb.startswith(LOCAL)}
+        self.observation |= self.records.answers(reads)
         return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
 
     def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
@@ -110,8 +111,7 @@ class Station:
         if applied is None:
             return
         self.records.remember(*applied)
-        local = [read for read in resource.reads().values() if read.verb.startswith(LOCAL)]
-        self.observation |= {read.key: self.records.answer(read) for read in local}
+        self.observation |= self.records.answers(resource.reads().values())
 
     def _answers(self, resource: Resource) -> Answers:
         return self.around().answers(resource)
@@ -163,6 +163,10 @@ class Station:
                 self.opening = False
             self._writing = write
         return self._session
+
+
+def _for_the_host(reads: Iterable[Read]) -> list[Read]:
+    return [read for read in reads if not read.verb.startswith(LOCAL)]
 
 
 def _is_lost(answer: Answer) -> bool:
