@@ -62,9 +62,7 @@ def test_what_a_role_needs_comes_before_it(tmp_path: Path) -> None:
         ("NEEDS = ('broken',)\n" + STARTED, "roles need each other in a circle: broken → broken"),
     ],
 )
-def test_a_folder_that_is_no_role_says_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
-) -> None:
+def test_a_folder_that_is_no_role_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
     monkeypatch.chdir(tmp_path)
     role(tmp_path / "roles", "broken", text)
     with pytest.raises(UsageError) as raised:

@@ -47,27 +47,21 @@ def test_additive_properties_are_united_and_exact_stays_exact(tmp_path: Path) ->
     yields(tmp_path / "roles", "one", USERS.format("S-1-5-19", False, False))
     yields(tmp_path / "roles", "two", USERS.format("S-1-5-20", True, False))
     assert desired(tmp_path, "one", "two") == (
-        "group_members Users  [one, two]\n"
-        "    exact yes\n"
-        "    members LOCAL SERVICE (S-1-5-19), NETWORK SERVICE (S-1-5-20)\n"
+        "group_members Users  [one, two]\n    exact yes\n    members LOCAL SERVICE (S-1-5-19), NETWORK SERVICE (S-1-5-20)\n"
     )
 
 
 def test_equal_values_are_no_clash(tmp_path: Path) -> None:
     yields(tmp_path / "roles", "one", "Service(name='OPMsg', start_mode='manual', command_line='C:\\\\A.exe')")
     yields(tmp_path / "roles", "two", "Service(name='OPMsg', start_mode='manual', command_line='c:\\\\a.EXE')")
-    assert desired(tmp_path, "one", "two") == (
-        "service OPMsg  [one, two]\n    command_line C:\\A.exe\n    start_mode manual\n"
-    )
+    assert desired(tmp_path, "one", "two") == ("service OPMsg  [one, two]\n    command_line C:\\A.exe\n    start_mode manual\n")
 
 
 def test_grants_of_several_roles_are_united(tmp_path: Path) -> None:
     grant = "Service(name='OPMsg', grants=[{{'principal': 'Users', 'rights': ['{0}']}}])"
     yields(tmp_path / "roles", "one", grant.format("start"))
     yields(tmp_path / "roles", "two", grant.format("query"))
-    assert desired(tmp_path, "one", "two") == (
-        "service OPMsg  [one, two]\n    grants Users (S-1-5-32-545): query, start\n"
-    )
+    assert desired(tmp_path, "one", "two") == ("service OPMsg  [one, two]\n    grants Users (S-1-5-32-545): query, start\n")
 
 
 def test_a_scope_of_two_roles_is_one(tmp_path: Path) -> None:

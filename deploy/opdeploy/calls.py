@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,6 +71,8 @@ def shown(value: Any) -> Any:
         return {"secret": value.source}
     if isinstance(value, bytes):
         return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, Call):
+        return [value.verb, shown(value.args)]
     if isinstance(value, Mapping):
         return {name: shown(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -91,6 +93,8 @@ def _texts(value: Any, bytes_too: bool) -> Iterator[str]:
     """Every text in a value; bytes, if at all, as the UTF-16 that a template is."""
     if isinstance(value, str):
         yield value
+    elif isinstance(value, Call):
+        yield from _texts(value.args, value.verb == "rights.write")
     elif isinstance(value, bytes) and bytes_too:
         yield value.decode("utf-16-le", "replace")
     elif isinstance(value, Mapping | list | tuple):
@@ -132,7 +136,7 @@ def file_stat(path: str, *, hash: bool = False) -> Read:
 
 
 def file_read(path: str, *, offset: int = 0, length: int = 65536) -> Read:
-    """-> {"bytes": base64, "end": bool}"""
+    """-> {"bytes": base64, "end": bool}; a negative offset counts from the end."""
     return Read("file.read", {"path": path, "offset": offset, "length": length})
 
 
@@ -152,7 +156,7 @@ def name_resolve(sid: str) -> Read:
 
 
 def export_read(what: str) -> Read:
-    """-> the exported file's bytes in base64."""
+    """-> the exported file's bytes in base64; what: ``user rights`` (security template), ``audit policy`` (CSV)."""
     return Read("export.read", {"what": what})
 
 
@@ -164,6 +168,31 @@ def group_members(group: str) -> Read:
 def logon_probe(user: str, password: Secret) -> Read:
     """-> {"right": bool}; sent only with --verify-passwords: it leaves a logon event."""
     return Read("logon.probe", {"user": user, "password": password})
+
+
+def net_probe(name: str, port: int, *, tls: bool = False, seconds: int = 10) -> Read:
+    """-> True. Not reached: a Failure of type SocketException or id ``opdeploy.NoAnswer``; TLS: AuthenticationException."""
+    return Read("net.probe", {"name": name, "port": port, "tls": tls, "seconds": seconds})
+
+
+def sql_read(statement: str, server: str, database: str, **values: str | Secret) -> Read:
+    """-> [{column: value}]; `statement` names one of the read half's table `$asking`, `values` are its parameters."""
+    return Read("sql.read", {"statement": statement, "server": server, "database": database, "values": values})
+
+
+def job_read(id: str) -> Read:
+    """-> None, or {"folder": its folder on the host, "running": whether its runner lives}; replies: `resources.jobs`."""
+    return Read("job.read", {"id": id})
+
+
+def boot_read() -> Read:
+    """-> [{"LastBootUpTime": ISO 8601 UTC}]"""
+    return cim_read("root/cimv2", "Win32_OperatingSystem", ["LastBootUpTime"])
+
+
+def step_record(id: str, digest: str) -> Read:
+    """Answered by the run store: None, or {"by", "note", "at", "same": whether it was signed for this very text}."""
+    return Read("record.step", {"id": id, "digest": digest})
 
 
 def password_record(user: str, password: Secret) -> Read:
@@ -200,9 +229,56 @@ def service_sddl_write(name: str, sddl: str, *, expect: str) -> Write:
     return Write("service.sddl.write", {"name": name, "sddl": sddl, "expect": expect})
 
 
-def rights_write(template: bytes, *, expect: Mapping[str, list[str]]) -> Write:
-    """`secedit /configure` with a template, if each right in it is still held by exactly `expect[right]` (as exported)."""
+def rights_write(template: bytes, *, expect: Mapping[str, str]) -> Write:
+    """`secedit /configure` with a template, if each right in it is still held by exactly `expect[right]`, as exported
+    (``*S-1-5-20,op``), blanks and case ignored."""
     return Write("rights.write", {"template": template, "expect": dict(expect)})
+
+
+def sql_write(statement: str, server: str, database: str, **values: str | Secret) -> Write:
+    """`statement` names one of the write half's table `$ordering`; `values` are its parameters, quoted by the server."""
+    return Write("sql.write", {"statement": statement, "server": server, "database": database, "values": values})
+
+
+def job_open(id: str) -> Write:
+    """Makes the job's folder, closed to all but SYSTEM and Administrators."""
+    return Write("job.open", {"id": id})
+
+
+def job_start(id: str, order: Sequence[Write], *, elevated: bool = False) -> Write:
+    """Starts an agent of its own on the host that makes these writes and outlives the session; `elevated`: as SYSTEM."""
+    return Write("job.start", {"id": id, "order": tuple(order), "elevated": elevated})
+
+
+def job_close(id: str) -> Write:
+    """Removes the job's folder with all that is in it."""
+    return Write("job.close", {"id": id})
+
+
+def install_run(
+    program: str,
+    line: str | Secret,
+    seconds: int,
+    *,
+    file: str = "",
+    sha256: str = "",
+    url: str = "",
+    subject: str = "",
+    issuer: str = "",
+) -> Write:
+    """Only ever in a job's order. -> {"ended", "whole", "exit" if it ended, "stdout", "stderr" in base64}.
+
+    `file` (fetched from `url` first, where one is given) must have the hash, and the signer if `subject` is given: ids
+    ``opdeploy.BadHash``, ``opdeploy.BadSigner``."""
+    given = {"file": file, "sha256": sha256, "url": url, "subject": subject, "issuer": issuer}
+    return Write("install.run", {"program": program, "line": line, "seconds": seconds, **given})
+
+
+def file_push(path: str, source: str, sha256: str, size: int) -> Write:
+    """A file of the controller's disk to `path` on the host, in pieces; what a cut run left there is gone on with.
+
+    No verb of the agent's: `windows/station.py` makes `file.append` and `file.commit` of it, in bounded memory."""
+    return Write("file.push", {"path": path, "source": source, "sha256": sha256, "size": size})
 
 
 def file_append(path: str, offset: int, data: bytes | Secret) -> Write:

@@ -56,9 +56,7 @@ def our_members(inventory: Inventory) -> dict[str, set[str]]:
 
 
 def as_json(inventory: Inventory) -> dict[str, Any]:
-    variables = {
-        host.name: {name: as_written(node) for name, node in host.variables.items()} for host in inventory.hosts
-    }
+    variables = {host.name: {name: as_written(node) for name, node in host.variables.items()} for host in inventory.hosts}
     return json.loads(json.dumps(variables, default=lambda value: value.isoformat()))
 
 

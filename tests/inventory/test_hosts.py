@@ -155,9 +155,7 @@ def test_the_same_password_on_two_hosts_is_a_problem_on_one_host_not(directory: 
     write(directory, "group_vars/servers.yml", "op: { password: { from_env: PW } }\n")
     write(directory, "host_vars/db2.yml", "op: { password: { from_env: OTHER }, again: { from_env: OTHER } }\n")
     write(directory, "host_vars/pc1.yml", "op: { password: { from_env: OWN } }\n")
-    uses = [
-        use for host in load(directory, ENVIRON).hosts for use in secret_uses(host.name, host.variables["op"], "op")
-    ]
+    uses = [use for host in load(directory, ENVIRON).hosts for use in secret_uses(host.name, host.variables["op"], "op")]
     assert shared_secrets([use for use in uses if use.host != "db1"]) == []
     (problem,) = shared_secrets(uses)
     assert "the same password for db1 and db2 (also " in problem.message

@@ -95,9 +95,7 @@ def test_a_wrong_password_is_refused(secure_server: Server, certificates: Certif
         pywinrm(secure_server, transport, password="wrong", ca_trust_path=ca).open_shell()
 
 
-def test_each_host_knows_its_own_passwords_only(
-    start: Callable[..., Server], computer: Any, another_computer: Any
-) -> None:
+def test_each_host_knows_its_own_passwords_only(start: Callable[..., Server], computer: Any, another_computer: Any) -> None:
     here, there = start(computer), start(another_computer)
     assert run(pywinrm(here), "hostname")[0] == b"DB1\r\n"
     assert run(pywinrm(there, password="another"), "hostname")[0] == b"TS1\r\n"
@@ -297,9 +295,7 @@ def test_pypsrp_hears_of_a_wrong_password(server: Server) -> None:
 
 
 @pytest.mark.parametrize("https", [False, True])
-def test_ansible_raw(
-    server: Server, secure_server: Server, certificates: Certificates, tmp_path: Path, https: bool
-) -> None:
+def test_ansible_raw(server: Server, secure_server: Server, certificates: Certificates, tmp_path: Path, https: bool) -> None:
     used = secure_server if https else server
     variables = {
         "ansible_connection": "winrm",

@@ -41,10 +41,14 @@ def test_posts_and_bytes_are_counted_and_logged_without_bodies(
     second = post(session, server, b"no xml hunter2")
     assert (first.status_code, second.status_code) == (200, 500)
     assert (server.posts, server.bytes_in, server.bytes_out) == (2, 14, len(second.content))
-    assert seen == list(server.log) == [
-        Entry(200, "", "", None, 0, 0),
-        Entry(500, "", "", 2150858819, 14, len(second.content)),
-    ]
+    assert (
+        seen
+        == list(server.log)
+        == [
+            Entry(200, "", "", None, 0, 0),
+            Entry(500, "", "", 2150858819, 14, len(second.content)),
+        ]
+    )
     assert "hunter2" not in repr(seen)
 
 
@@ -62,9 +66,7 @@ def test_the_connection_is_kept_until_it_is_dropped(
     assert len(opened) == 2
 
 
-def test_latency_is_added_to_each_post(
-    open_server: Server, session: requests.Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_latency_is_added_to_each_post(open_server: Server, session: requests.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(http.time, "sleep", slept.append)
     open_server.settings.latency = 7
@@ -104,7 +106,10 @@ def test_the_user_file_holds_no_password_and_every_name_of_the_computer(computer
     text = user_file(computer)
     assert PASSWORD not in text
     assert [line.partition(":")[0] for line in text.splitlines()] == [
-        rf"\{USER}", rf".\{USER}", rf"WORKGROUP\{USER}", rf"DB1\{USER}"
+        rf"\{USER}",
+        rf".\{USER}",
+        rf"WORKGROUP\{USER}",
+        rf"DB1\{USER}",
     ]
     computer.passwords = {r"PRACTICE\anna": "x"}
     assert [line.partition(":")[0] for line in user_file(computer).splitlines()] == [r"PRACTICE\anna"]

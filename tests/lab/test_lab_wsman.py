@@ -130,8 +130,6 @@ def test_full_paths(command: str) -> None:
     assert is_full_path(command)
 
 
-@pytest.mark.parametrize(
-    "command", ["cmd.exe", r"%SystemRoot%\cmd.exe", r"Windows\cmd.exe", r"\cmd.exe", "C:cmd.exe", ""]
-)
+@pytest.mark.parametrize("command", ["cmd.exe", r"%SystemRoot%\cmd.exe", r"Windows\cmd.exe", r"\cmd.exe", "C:cmd.exe", ""])
 def test_what_is_no_full_path(command: str) -> None:
     assert not is_full_path(command)

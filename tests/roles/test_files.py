@@ -35,9 +35,7 @@ def test_a_template_is_filled_in_and_a_source_taken_as_it_is(tmp_path: Path) -> 
             'D:\OP\old.ini': { absent: true }
     """
     assert shipped(tmp_path, given) == (
-        "file D:\\OP\\server.ini  [files]\n"
-        + told_digest(b"port = 3050\r\n")
-        + "file D:\\OP\\unix.ini  [files]\n"
+        "file D:\\OP\\server.ini  [files]\n" + told_digest(b"port = 3050\r\n") + "file D:\\OP\\unix.ini  [files]\n"
         "    encoding utf-8-bom\n"
         "    line_ends lf\n"
         + told_digest(b"\xef\xbb\xbfport = 1\n")

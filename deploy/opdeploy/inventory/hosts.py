@@ -197,4 +197,3 @@ def role_settings(host: Host, roles: Iterable[str]) -> tuple[dict[str, Node], li
         for role in sorted(wrong)
     ]
     return {role: node for role, node in named.items() if role not in wrong}, problems
-

@@ -105,9 +105,7 @@ def _hosts(
 
 
 def _members(hosts: Sequence[Host], layout: Layout) -> dict[str, tuple[str, ...]]:
-    return {
-        group: tuple(host.name for host in hosts if group == ALL or group in host.groups) for group in layout.groups
-    }
+    return {group: tuple(host.name for host in hosts if group == ALL or group in host.groups) for group in layout.groups}
 
 
 # ---------------------------------------------------------------- files

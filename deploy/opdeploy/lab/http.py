@@ -231,12 +231,8 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             return Answer(413, b"")
         return self.lab.service.answer(account, envelope)
 
-    def _reply(
-        self, answer: Answer, bytes_in: int, *, content_type: str = "", challenges: tuple[str, ...] = ()
-    ) -> None:
-        self.lab._record(
-            Entry(answer.status, answer.action, answer.shell_id, answer.fault, bytes_in, len(answer.body))
-        )
+    def _reply(self, answer: Answer, bytes_in: int, *, content_type: str = "", challenges: tuple[str, ...] = ()) -> None:
+        self.lab._record(Entry(answer.status, answer.action, answer.shell_id, answer.fault, bytes_in, len(answer.body)))
         self.send_response(answer.status)
         for challenge in challenges:
             self.send_header("WWW-Authenticate", challenge)

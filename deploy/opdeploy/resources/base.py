@@ -104,12 +104,25 @@ class Answers:
         return answer if isinstance(answer, Failure) else None
 
 
+@dataclass(frozen=True)
+class Work:
+    """Long work on the host for a resource, as its answers tell: under way, or ended, and with what error.
+
+    `log`: what on the host says more of an error; `secrets` of the resource are taken out of it before anybody sees it.
+    """
+
+    running: bool
+    error: str = ""
+    log: Read | None = None
+
+
 class Resource(BaseModel):
     """One thing on a host. A property left out (None) is unmanaged; ``absent: true`` is a state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     KIND: ClassVar[str]
+    BY_HAND: ClassVar[bool] = False  # a person does it: reports list it apart, and no exit code hangs on it
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ()  # how error ids begin that mean: it is not there
     REPLACE_ON: ClassVar[tuple[str, ...]] = ()  # properties that can only be changed by making it anew
 
@@ -153,6 +166,20 @@ class Resource(BaseModel):
     def follows(self, change: Change[Any]) -> bool:
         """Whether more writes may follow, which only what the first ones made can tell."""
         return False
+
+    def work(self, answers: Answers) -> Work | None:
+        """Long work (a detached job) whose end apply waits for, by its reads; None where there is none.
+
+        One that has ended with an error fails the change; the next apply may try again."""
+        return None
+
+    def may_reboot(self, change: Change[Any]) -> bool:
+        """Whether Windows may want to be started anew after this change."""
+        return False
+
+    def reboot(self, answers: Answers) -> str:
+        """Why Windows wants to be started anew before this is whole, by the answers after a change; '' if it does not."""
+        return ""
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         """Why this change is not ours to make, or why what is right has no effect; '' if neither."""
@@ -342,4 +369,5 @@ __all__ = [
     "Scope",
     "Scoped",
     "Unknown",
+    "Work",
 ]

@@ -161,9 +161,7 @@ class FirewallRule(Scoped):
     program: Annotated[Annotated[str, AfterValidator(_program)] | None, IGNORE_CASE] = None
     service: Annotated[Annotated[str, AfterValidator(_service)] | None, IGNORE_CASE] = None
     interface_types: Annotated[Words | None, _several(_choices("wired", "wireless", "remote_access")), AS_SET] = None
-    edge_traversal: Annotated[
-        Literal["block", "allow", "defer_to_app", "defer_to_user"] | None, BeforeValidator(_word)
-    ] = None
+    edge_traversal: Annotated[Literal["block", "allow", "defer_to_app", "defer_to_user"] | None, BeforeValidator(_word)] = None
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

@@ -149,11 +149,11 @@ def _principal(holder: str, answers: Answers) -> Principal:
     return Principal(name, sid.upper())
 
 
-def _as_exported(template: security_template.Template, right: str) -> list[str]:
+def _as_exported(template: security_template.Template, right: str) -> str:
     """The right's holders letter for letter: what the agent compares with a new export."""
     for section in template.sections:
         for entry in section.entries if section.name.strip().lower() == "privilege rights" else ():
             name, sign, holders = entry.partition("=")
             if sign and right_name(name) == right:
-                return [holder.strip() for holder in holders.split(",") if holder.strip()]
-    return []
+                return re.sub(r"\s", "", holders)
+    return ""

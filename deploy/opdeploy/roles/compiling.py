@@ -43,9 +43,7 @@ class _Compiled:
         return joined(wish for wish in self.wishes if wish.role in roles)[0]
 
 
-def compile(
-    inventory: Inventory, hosts: Iterable[Host], roles: Roles, only: Sequence[str] = ()
-) -> list[tuple[Host, Desired]]:
+def compile(inventory: Inventory, hosts: Iterable[Host], roles: Roles, only: Sequence[str] = ()) -> list[tuple[Host, Desired]]:
     """What each of `hosts` should be, as far as the roles named in `only` say (without any: all of them).
 
     The whole inventory is checked, also what `hosts` and `only` leave out. Raises InventoryError with every problem;

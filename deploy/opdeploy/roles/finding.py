@@ -96,7 +96,7 @@ def _role(folder: Path) -> Role:
     if needs is None:
         needs = ()
     if not isinstance(needs, tuple) or not all(isinstance(name, str) for name in needs):
-        raise UsageError(f"{shown(file)}:1  NEEDS is no tuple of roles' names", "write NEEDS = (\"other_role\",)")
+        raise UsageError(f"{shown(file)}:1  NEEDS is no tuple of roles' names", 'write NEEDS = ("other_role",)')
     return Role(folder.name, folder, settings, needs, generator)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -100,6 +101,18 @@ class Store:
         """When we last changed this resource there, ISO 8601 UTC; '' if never."""
         row = self._one(LAST_APPLIED, _id(host), kind, key.lower())
         return (row and row[0]) or ""
+
+    # ------------------------------------------------------------ logs of hosts
+
+    def keep_log(self, name: str, text: str) -> Path:
+        """Writes down what a host's log says, in a file of its own that only we may read."""
+        folder = self.folder / "logs"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "-", name)[:100]
+        path = folder / f"{_now().replace(':', '')}-{stem}.log"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
 
     # ------------------------------------------------------------ passwords
 

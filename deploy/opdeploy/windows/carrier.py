@@ -46,6 +46,14 @@ class AgentCommand(StringCommand):
         super().__init__("; ".join(map(line, writes or reads)))
 
 
+class Look(AgentCommand):
+    """Reads asked again while work on the host goes on: a failure is an answer too, and a broken session is opened anew."""
+
+    def __init__(self, reads: Sequence[Read], after: float) -> None:
+        self.after = after
+        super().__init__(reads=reads)
+
+
 class Refusal(StringCommand):
     """A change that is not made: an operation that fails with its reason."""
 
@@ -122,6 +130,9 @@ def refuse_posix(arguments: Mapping[str, Any]) -> None:
 
 def _carry(station: Station, command: AgentCommand, arguments: Mapping[str, Any]) -> tuple[bool, CommandOutput]:
     seconds = arguments.get("_timeout") or None
+    if isinstance(command, Look):
+        station.look(command.reads, command.after)
+        return True, output()
     if command.writes:
         failures = station.write(command.writes, command.reads, seconds)
         return not failures, output(stderr=[failure.message for failure in failures])

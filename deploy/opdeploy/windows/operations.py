@@ -24,8 +24,8 @@ from opdeploy.model import Change
 from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of, stirred_reads
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, parts
-from opdeploy.windows.carrier import AgentCommand, Refusal
-from opdeploy.windows.station import Station
+from opdeploy.windows.carrier import AgentCommand, Look, Refusal
+from opdeploy.windows.station import Station, pauses
 
 PASSES = 2  # a resource may need what its own first write made
 
@@ -77,10 +77,26 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world, station.desired))
         if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
             yield AgentCommand(reads=further)
+        yield from _to_the_end(change, world, station)
+        if why := change.resource.reboot(world.answers(change.resource)):
+            station.reboots[change.resource.KIND + "/" + change.resource.key] = why
         station.remember(change.resource)
     left = plan_one(managed, world)
     if left.verdict != "in_sync":
         yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
+
+
+def _to_the_end(change: Change[Any], world: World, station: Station) -> Iterator[StringCommand]:
+    """Waits for long work; what it failed with is the change's error, with what its log says."""
+    resource, waits = change.resource, pauses()
+    while (work := resource.work(world.answers(resource))) and work.running:
+        yield Look(read_back(change, world), next(waits))
+    if work and work.error:
+        if work.log:
+            yield Look([work.log], 0)
+        yield Refusal(
+            ": ".join(filter(None, (f"{resource.KIND} {resource.key}", work.error, station.kept_log(resource, work.log))))
+        )
 
 
 def read_back(change: Change[Any], world: World, desired: Desired = Desired()) -> list[Any]:

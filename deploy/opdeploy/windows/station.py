@@ -6,20 +6,28 @@ The run store answers what only the controller knows (`record.password`). No pyi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import base64
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
+
+import gevent
 
 from opdeploy import guard, planning
 from opdeploy.calls import SESSION_LOST, Answer, Call, Failure, Read, Write, host_read
 from opdeploy.model import SERVERS, HostError, HostFailed, Machine, Secret
 from opdeploy.planning import Desired, Observation, World
+from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Answers, Resource
 from opdeploy.results import Cost
 from opdeploy.store import Store
 from opdeploy.windows import session as winrm_session
 from opdeploy.windows.session import Counters, Session, Target
 
+PATIENCE = 600.0  # seconds that a host may be out of reach while work on it goes on
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before it is looked at again; the last for ever
 LOCAL = "record."  # verbs that the run store answers
 REQUEST = 700_000  # characters: ConvertFrom-Json stops at 2,097,152 on some builds of 5.1
 WALKS_THE_TREE = 3600.0  # seconds: Windows passes a new access list on to everything below
@@ -38,6 +46,10 @@ class Records:
         """Those of the reads that are the store's to answer, by key."""
         return {read.key: self.store.answer(read, self.host) for read in reads if read.verb.startswith(LOCAL)}
 
+    def keep_log(self, name: str, text: str) -> str:
+        """Where a log of the host is kept from now on."""
+        return str(self.store.keep_log(f"{self.host}-{name}", text))
+
     def remember(self, user: str, password: Secret, set_at: str) -> None:
         self.store.set_password(self.host, user, password, set_at)
 
@@ -46,6 +58,7 @@ class Records:
 class Station:
     """`log_in` observes what the run desires; `close` is always safe. `lost`: it can't be reached any more.
 
+    `reboots`: the changes of this run that Windows wants to be started anew for, each with its reason.
     `opening`: who is interrupted now leaves a shell on the host that nobody has the name of.
     """
 
@@ -57,6 +70,9 @@ class Station:
     opening: bool = False
     observation: Observation = field(default_factory=dict)
     opener: Callable[..., Session] = winrm_session.open
+    pause: Callable[[float], object] = gevent.sleep
+    clock: Callable[[], float] = time.monotonic
+    reboots: dict[str, str] = field(default_factory=dict)
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
     _writing: bool = False
@@ -104,6 +120,31 @@ class Station:
         proofs = answers[writes:]
         self.lost = bool(writes and proofs) and all(_is_lost(answer) for answer in proofs)
         return answers
+
+    def look(self, reads: Sequence[Read], after: float = 0.0, patience: float = PATIENCE) -> Observation:
+        """Asks after a pause, and again from a new session while the host is out of reach. Raises HostError after `patience`."""
+        self.pause(after)
+        until = self.clock() + patience
+        for pause in pauses():
+            try:
+                answers = self.ask(reads)
+                self.lost = False
+                return answers
+            except HostError:
+                if self.clock() >= until:
+                    raise
+            self.close()
+            self.pause(pause)
+        raise AssertionError("pauses never end")
+
+    def kept_log(self, resource: Resource, read: Read | None) -> str:
+        """What a log on the host says of a change that failed: its last line, and where the rest is kept; secrets taken out."""
+        answer = self.observation.pop(read.key, None) if read else None
+        if not isinstance(answer, dict):
+            return ""
+        text = without_secrets(_log_text(base64.b64decode(answer["bytes"])))
+        last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "it is empty")
+        return f"{last} (its log: {self.records.keep_log(f'{resource.KIND}-{resource.key}', text)})"
 
     def remember(self, resource: Resource) -> None:
         """After a change was made: what only a record can prove later (a password that was set)."""
@@ -163,6 +204,18 @@ class Station:
                 self.opening = False
             self._writing = write
         return self._session
+
+
+def _log_text(data: bytes) -> str:
+    """Installers write UTF-16 (msiexec) or bytes of some code page; of a log's end the byte order mark is missing."""
+    wide = data[:2] == b"\xff\xfe" or data[1:200:2].count(0) > len(data[:200]) // 4
+    return data.decode("utf-16-le" if wide else "utf-8", "replace").lstrip("\ufeff")
+
+
+def pauses() -> Iterator[float]:
+    """Longer and longer."""
+    yield from PAUSES
+    yield from repeat(PAUSES[-1])
 
 
 def _for_the_host(reads: Iterable[Read]) -> list[Read]:

@@ -28,6 +28,9 @@ class Unresolved(OpdeployError):
 # ---------------------------------------------------------------- to the agent
 
 
+JOB = 0  # the number of the one request that a job carries out
+
+
 @dataclass(frozen=True)
 class Request:
     """`text`: ASCII lines, each with its line feed. `secrets`: what is on lines of their own in it."""
@@ -66,11 +69,19 @@ def _tagged(value: Any, secrets: list[Secret], secret_tag: str) -> Any:
         return f"#{_base64(value)}"
     if isinstance(value, Mapping):
         return {str(name): _tagged(item, secrets, secret_tag) for name, item in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(item, Call) for item in value):
+        return _tagged(_order(value), secrets, secret_tag)
     if isinstance(value, list | tuple):
         return [_tagged(item, secrets, secret_tag) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
     raise TypeError(f"a call can't hold a {type(value).__name__}")
+
+
+def _order(calls: Sequence[Call]) -> list[str | Secret]:
+    """Calls that a job makes, as the lines that its agent reads; a secret's line is a secret."""
+    lines = request(JOB, calls, len(calls)).text.splitlines()
+    return [Secret(line, "a line of a job's order") if line.startswith("*") else line for line in lines]
 
 
 def _base64(data: bytes) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from opdeploy.lab.windows import errors
 from opdeploy.lab.windows.errors import Refused
 from opdeploy.lab.windows.state import Json, instant
-from opdeploy.lab.windows.wire import Credential, Secure
+from opdeploy.lab.windows.wire import Secure
 
 ENUMS = {
     "NetSecurity.Action": "NotConfigured Allow Block",
@@ -228,12 +228,6 @@ def _secure(value: Any) -> Secure:
     raise _CannotConvert
 
 
-def _credential(value: Any) -> Credential:
-    if isinstance(value, Credential):
-        return value
-    raise _CannotConvert
-
-
 _CONVERTERS = {
     "String": _text,
     "WildcardPattern": _text,
@@ -247,5 +241,4 @@ _CONVERTERS = {
     "DateTime": _time,
     "SecurityIdentifier": _sid,
     "SecureString": _secure,
-    "PSCredential": _credential,
 }

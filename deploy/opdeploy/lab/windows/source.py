@@ -2,7 +2,7 @@
 
 Everything that the lab lets a session do hangs on this text: a verb, cmdlet, parameter, program or class that was not sent
 is refused. It reads the few plain forms that the agent's tables are written in, and nothing else of PowerShell: quoted
-texts, ``@(...)`` lists, ``+``, and the variables defined before.
+texts, ``@(...)`` lists, ``+``, ``;`` between entries, and the variables defined before.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 _ASSIGNED = re.compile(r"^\$(\w+)\s*=\s*(@\{|@\(|')", re.MULTILINE)
 _VERB = re.compile(r"^\$verbs\['([\w.]+)'\]\s*=\s*\{", re.MULTILINE)
 _PARAMETER = re.compile(r"\$(\w+)")
-_ENTRY = re.compile(r"^\s*(?:'((?:[^']|'')*)'|(\w+))\s*=\s*(.+?)\s*$")
-_TOKEN = re.compile(r"'((?:[^']|'')*)'|\$(\w+)|(@\(|\)|\+|,)|\s+")
+_ENTRY = re.compile(r"\s*(?:'((?:[^']|'')*)'|(\w+))\s*=\s*((?:'(?:[^']|'')*'|\"[^\"]*\"|[^;'\"\n])+)(?:;|$)", re.MULTILINE)
+_TOKEN = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|\$(\w+)|(@\(|\)|\+|,)|\s+")
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,9 @@ def _body(text: str, start: int) -> str:
 
 
 def _table(body: str, source: Source) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    for line in body.split("\n"):
-        entry = _ENTRY.match(line)
-        if entry and not line.lstrip().startswith("#"):
-            rows[(entry.group(1) or entry.group(2)).replace("''", "'")] = _value(entry.group(3), source)
-    return rows
+    code = "\n".join(line for line in body.split("\n") if not line.lstrip().startswith("#"))
+    found = _ENTRY.findall(code)
+    return {(quoted or word).replace("''", "'"): _value(expression, source) for quoted, word, expression in found}
 
 
 def _to_the_end(text: str, start: int) -> str:
@@ -83,13 +80,16 @@ def _value(expression: str, source: Source) -> Any:
         if token is None:
             break
         at = token.end()
-        quoted, variable, mark = token.groups()
-        is_list = is_list or mark == "@("
+        quoted, double, variable, mark = token.groups()
         if quoted is not None:
             items.append(quoted.replace("''", "'"))
+        elif double is not None:
+            items.append(double)
         elif variable is not None:
             known = source.texts.get(variable, [])
+            is_list = is_list or isinstance(known, list)
             items += known if isinstance(known, list) else [known]
+        is_list = is_list or mark == "@("
     return items if is_list else "".join(items)
 
 

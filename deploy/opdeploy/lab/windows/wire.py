@@ -1,7 +1,6 @@
 """What travels between the session and the agent: tagged values, secrets, framed replies. The lab's own reading of it.
 
-Strings carry a tag: '=' text, '#' bytes in base64, '*N' secret N as a SecureString, '!N' secret N as text, '@N:user' a
-credential. A reply is a line of ``opdeploy `` and JSON.
+Strings carry a tag: '=' text, '#' bytes in base64, '*N' secret N as a SecureString, '!N' secret N as text. A reply is a line of ``opdeploy `` and JSON.
 """
 
 from __future__ import annotations
@@ -25,15 +24,6 @@ class Secure:
 
     def __str__(self) -> str:
         return "System.Security.SecureString"
-
-
-@dataclass(frozen=True)
-class Credential:
-    user: str
-    password: Secure
-
-    def __str__(self) -> str:
-        return "System.Management.Automation.PSCredential"
 
 
 def ended(id: str, message: str) -> Refused:
@@ -62,9 +52,6 @@ def _decode_text(value: str, secrets: Mapping[str, bytes]) -> Any:
         return _secret(text, secrets)
     if tag == "*":
         return Secure(_secret(text, secrets))
-    if tag == "@":
-        number, _, user = text.partition(":")
-        return Credential(user, Secure(_secret(number, secrets)))
     raise ended("Untagged", "a string in the request has no tag")
 
 

@@ -5,37 +5,28 @@
 Set-StrictMode -Version 2.0
 $utf8 = New-Object System.Text.UTF8Encoding $false
 $out = [Console]::OpenStandardOutput()
-$secrets = @{}
-$verbs = @{}
+$secrets, $verbs = @{}, @{}
 $system = [Environment]::SystemDirectory
-
+# Ends a call with an error that the caller tells by its id, 'opdeploy.' and a word of ours; texts are for people.
+function Stop-Call([string]$id, [string]$message) {
+    $cause = New-Object System.InvalidOperationException $message
+    throw (New-Object System.Management.Automation.ErrorRecord $cause, "opdeploy.$id", 'InvalidOperation', $null)
+}
 # A string in a request carries a tag, so that no JSON parser takes it for a date:
-# '=' text, '#' bytes in base64, '*N' the secret N as a SecureString, '!N' as text, '@N:user' with a user as a PSCredential.
+# '=' text, '#' bytes in base64, '*N' the secret N as a SecureString, '!N' as text.
 function ConvertFrom-Tagged([string]$value) {
     $text = $value.Substring(1)
     switch ($value.Substring(0, 1)) {
         '=' { return $text }
         '#' { return , [Convert]::FromBase64String($text) }
         '!' { return $utf8.GetString($secrets[$text]) }
-        '*' { return ConvertTo-Secret $utf8.GetString($secrets[$text]) }
-        '@' {
-            $number, $user = $text -split ':', 2
-            return New-Object System.Management.Automation.PSCredential $user, (ConvertTo-Secret $utf8.GetString($secrets[$number]))
+        '*' {
+            $secret = New-Object System.Security.SecureString
+            foreach ($char in $utf8.GetString($secrets[$text]).ToCharArray()) { $secret.AppendChar($char) }
+            return $secret
         }
     }
     Stop-Call 'Untagged' 'a string in the request has no tag'
-}
-
-# Ends a call with an error that the caller tells by its id, 'opdeploy.' and a word of ours; texts are for people.
-function Stop-Call([string]$id, [string]$message) {
-    $cause = New-Object System.InvalidOperationException $message
-    throw (New-Object System.Management.Automation.ErrorRecord $cause, "opdeploy.$id", 'InvalidOperation', $null)
-}
-
-function ConvertTo-Secret([string]$text) {
-    $secret = New-Object System.Security.SecureString
-    foreach ($char in $text.ToCharArray()) { $secret.AppendChar($char) }
-    return $secret
 }
 
 function ConvertFrom-Wire($value) {
@@ -45,22 +36,16 @@ function ConvertFrom-Wire($value) {
         foreach ($property in $value.PSObject.Properties) { $table[$property.Name] = ConvertFrom-Wire $property.Value }
         return $table
     }
-    if ($value -is [array]) {
-        $list = New-Object System.Collections.ArrayList
-        foreach ($item in $value) { [void]$list.Add((ConvertFrom-Wire $item)) }
-        return , $list.ToArray()
-    }
+    if ($value -is [array]) { return , @(foreach ($item in $value) { , (ConvertFrom-Wire $item) }) }
     return $value
 }
-
 # Types that are best told by their text.
 $textual = @('System.Guid', 'System.Version', 'System.Char', 'System.Net.IPAddress', 'System.Security.Principal.SecurityIdentifier', 'System.Uri')
-
 # Only what JSON has: enums by name, times in UTC, bytes in base64. A string loses what PowerShell may have pinned to it
 # (5.1 would print that too). What has no plain form is an error, never a guess.
 function ConvertTo-Plain($value, [int]$depth = 0) {
     if ($depth -gt 90) { Stop-Call 'NoPlainForm' 'nested too deep' }
-    if ($null -eq $value) { return $null }
+    if ($null -eq $value -or $value -is [System.DBNull]) { return $null }
     if ($value -is [string]) { return $value.ToString() }
     if ($value -is [byte[]]) { return [Convert]::ToBase64String($value) }
     if ($value -is [datetime]) { return $value.ToUniversalTime().ToString('o') }
@@ -72,53 +57,36 @@ function ConvertTo-Plain($value, [int]$depth = 0) {
         foreach ($key in @($value.get_Keys())) { $table[[string]$key] = ConvertTo-Plain $value[$key] ($depth + 1) }
         return $table
     }
-    if ($value -is [System.Collections.IEnumerable]) {
-        $list = New-Object System.Collections.ArrayList
-        foreach ($item in $value) { [void]$list.Add((ConvertTo-Plain $item ($depth + 1))) }
-        return , $list.ToArray()
-    }
-    Stop-Call 'NoPlainForm' "no plain form for $($value.GetType().FullName)"
+    if ($value -isnot [System.Collections.IEnumerable]) { Stop-Call 'NoPlainForm' "no plain form for $($value.GetType().FullName)" }
+    return , @(foreach ($item in $value) { , (ConvertTo-Plain $item ($depth + 1)) })
 }
-
 # Chosen properties of some objects, one dictionary each; a property that this Windows does not have is left out. A string is itself.
 function Select-Plain($objects, [string[]]$select) {
-    $rows = New-Object System.Collections.ArrayList
-    foreach ($object in $objects) {
-        if ($object -is [string]) { [void]$rows.Add($object); continue }
+    return , @(foreach ($object in $objects) {
+        if ($object -is [string]) { $object; continue }
         $row = @{}
-        foreach ($name in $select) {
-            $property = $object.PSObject.Properties[$name]
-            if ($null -ne $property) { $row[$name] = $property.Value }
-        }
-        [void]$rows.Add($row)
-    }
-    return , $rows.ToArray()
+        foreach ($property in $object.PSObject.Properties) { if ($select -contains $property.Name) { $row[$property.Name] = $property.Value } }
+        $row
+    })
 }
-
 # Calls a cmdlet that a table names, with parameters that the table names.
 function Invoke-Listed($table, [string]$name, [hashtable]$parameters, [string[]]$select) {
     if (-not $table.ContainsKey($name)) { Stop-Call 'NotListed' "'$name' is not listed" }
     foreach ($parameter in $parameters.get_Keys()) {
         if ($table[$name] -notcontains $parameter) { Stop-Call 'NotListed' "'$name -$parameter' is not listed" }
     }
-    $objects = @(& $name @parameters)
-    return , (Select-Plain $objects $select)
+    return , (Select-Plain @(& $name @parameters) $select)
 }
-
 # Runs a program with a command line that arrives ready quoted: 5.1 mangles quotes in arguments of its own native calls, and a
 # child that inherited our stdin would eat requests. Output comes back as bytes: only the caller knows their encoding.
 function Invoke-Program([string]$program, [string]$line, [int]$seconds) {
     $start = New-Object System.Diagnostics.ProcessStartInfo $program, $line
     $start.UseShellExecute = $false
-    $start.CreateNoWindow = $true
-    $start.RedirectStandardInput = $true
-    $start.RedirectStandardOutput = $true
-    $start.RedirectStandardError = $true
+    $start.CreateNoWindow = $start.RedirectStandardInput = $start.RedirectStandardOutput = $start.RedirectStandardError = $true
     $process = [System.Diagnostics.Process]::Start($start)
     try {
         $process.StandardInput.Close()
-        $stdout = New-Object System.IO.MemoryStream
-        $stderr = New-Object System.IO.MemoryStream
+        $stdout, $stderr = (New-Object System.IO.MemoryStream), (New-Object System.IO.MemoryStream)
         $copies = @($process.StandardOutput.BaseStream.CopyToAsync($stdout), $process.StandardError.BaseStream.CopyToAsync($stderr))
         $ended = $process.WaitForExit($seconds * 1000)
         if (-not $ended) { $process.Kill() }
@@ -130,7 +98,6 @@ function Invoke-Program([string]$program, [string]$line, [int]$seconds) {
     }
     finally { $process.Dispose() }
 }
-
 # Runs one of Windows' own programs, which has to end well (secedit's 3: with warnings). Its output is for people, in their language.
 function Invoke-System([string]$program, [string]$line, [int]$seconds = 60, [int[]]$fine = @(0)) {
     $run = Invoke-Program ([System.IO.Path]::Combine($system, $program)) $line $seconds
@@ -140,15 +107,12 @@ function Invoke-System([string]$program, [string]$line, [int]$seconds = 60, [int
     $said = ([Console]::OutputEncoding.GetString([byte[]]($run.stdout + $run.stderr)) -replace '\s+', ' ').Trim()
     Stop-Call 'ProgramFailed' "$what ended with $($run.exit): $said"
 }
-
 # Gives a script block a new empty folder, and removes that with all that is in it.
 function Use-TemporaryFolder([scriptblock]$body) {
     $folder = Join-Path ([System.IO.Path]::GetTempPath()) ('opdeploy-' + [guid]::NewGuid().ToString('N'))
     [void][System.IO.Directory]::CreateDirectory($folder)
-    try { return , (& $body $folder) }
-    finally { [System.IO.Directory]::Delete($folder, $true) }
+    try { return , (& $body $folder) } finally { [System.IO.Directory]::Delete($folder, $true) }
 }
-
 # Replies gather and go out together: each write may become a round trip of its own on the wire.
 $pending = New-Object System.IO.MemoryStream
 $clock = [System.Diagnostics.Stopwatch]::StartNew()
@@ -156,21 +120,14 @@ function Write-Reply($reply, [bool]$last) {
     $bytes = $utf8.GetBytes('opdeploy ' + (ConvertTo-Json -InputObject $reply -Depth 100 -Compress) + "`n")
     $pending.Write($bytes, 0, $bytes.Length)
     if (-not $last -and $pending.Length -lt 65536 -and $clock.ElapsedMilliseconds -lt 500) { return }
-    $pending.WriteTo($out)
-    $out.Flush()
-    $pending.SetLength(0)
-    $clock.Restart()
+    $pending.WriteTo($out); $out.Flush()
+    $pending.SetLength(0); $clock.Restart()
 }
 
 function Get-Failure($record) {
     $cause = $record.Exception.GetBaseException()
-    return @{
-        message  = [string]$cause.Message
-        type     = $cause.GetType().FullName
-        hresult  = $cause.HResult
-        id       = [string]$record.FullyQualifiedErrorId
-        category = [string]$record.CategoryInfo.Category
-    }
+    $kind = @{ id = [string]$record.FullyQualifiedErrorId; category = [string]$record.CategoryInfo.Category }
+    return $kind + @{ message = [string]$cause.Message; type = $cause.GetType().FullName; hresult = $cause.HResult }
 }
 
 function Invoke-Call($call) {
@@ -181,9 +138,7 @@ function Invoke-Call($call) {
 }
 
 function Invoke-Request($request) {
-    $number = -1
-    $answered = 0
-    $failed = $false
+    $number, $answered, $failed = -1, 0, $false
     foreach ($call in @($request.calls)) {
         $number++
         if ($failed -and $number -lt $request.writes) { continue }
@@ -195,7 +150,6 @@ function Invoke-Request($request) {
     }
     Write-Reply @{ id = $request.id; done = $answered } $true
 }
-
 # Nothing that comes in ends the loop; what is no request is answered as such.
 function Receive-Line([string]$line) {
     try {
