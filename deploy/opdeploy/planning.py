@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opdeploy import guard
+from opdeploy import guard, reboots
 from opdeploy.calls import (
     NOT_IN_SNAPSHOT,
     TIMED_OUT,
@@ -78,7 +78,7 @@ class World:
 
 def first_reads(desired: Desired, options: Collection[str] = ()) -> list[Read]:
     """Everything that can be asked without an answer: the host itself first, equal reads once."""
-    reads = [host_read()]
+    reads = [host_read(), *reboots.READS]
     for managed in desired.resources:
         reads += reads_of(managed.resource, options)
     for scope, _ in desired.scopes:

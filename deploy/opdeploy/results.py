@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from opdeploy.model import Change, ExitCode, Machine, Outcome
+from opdeploy.reboots import Reboot
 
 Status = Literal["in_sync", "changes", "unknown", "unreachable", "failed"]
 VERDICTS = ("in_sync", "would_change", "unknown", "not_applicable")
@@ -39,6 +40,7 @@ class Item:
     words: tuple[str, ...] = ()  # the difference of a file in words, with --diff
     outcome: Outcome | None = None
     error: str = ""
+    reboot: str = ""  # why Windows wants to be started anew for it, where an apply made it
     last_applied: str = ""  # drift: when we last applied this resource, ISO 8601; '' if never
 
     @property
@@ -65,6 +67,7 @@ class HostResult:
     hint: str = ""
     error_status: Status = "unreachable"
     warnings: tuple[str, ...] = ()
+    reboot: Reboot = Reboot()
 
     @property
     def reason(self) -> str:

@@ -20,10 +20,12 @@ from pyinfra.context import ctx_host, ctx_state
 
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.engine.observe import host_result, items
-from opdeploy.model import Change, OpdeployError
+from opdeploy.model import Change, HostError, OpdeployError
 from opdeploy.planning import Managed, World, plan_one
+from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Recorder, Store
+from opdeploy.windows import restarts
 from opdeploy.windows.operations import converge
 
 STALE = "not as the plan saw it, left untouched"
@@ -66,9 +68,46 @@ def apply(
         planned = host_result(task, items(task.job, task.station.around(), store))
         if stale := list(review(planned) if review else ()):
             return replace(planned, items=(), error=STALE, details=tuple(stale), error_status="failed")
-        return _changed(state, task, planned, recorder, progress)
+        return _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
 
     return run(jobs, store, options, work)
+
+
+def _afterwards(state: State, task: Task, result: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+    """What only the end of a run may do: Windows started anew, or WinRM. What failed for want of it is tried once more."""
+    station, wanted = task.station, task.station.reboots
+    told = tuple(replace(item, reboot=wanted.get(item.id, "")) for item in result.items)
+    result = replace(result, items=told, reboot=replace(result.reboot, wanted=dict(wanted)))
+    try:
+        if wanted and not station.lost and task.job.host.connection.reboot == "if_needed":
+            progress(task.name, 0, 1, "starting Windows anew")
+            done = restarts.reboot(station)
+            result = replace(_tried_again(state, task, result, recorder, progress), reboot=replace(result.reboot, done=done))
+        elif not station.lost and any(RESTART_WINRM in _afterwards_of(item) for item in result.items):
+            progress(task.name, 0, 1, "starting WinRM anew")
+            restarts.restart_winrm(station)
+    except HostError as error:
+        return replace(result, error=error.message, hint=error.hint, error_status=error.status)
+    return result
+
+
+def _afterwards_of(item: Item) -> frozenset[str]:
+    return item.change.resource.afterwards(item.change) if item.outcome == "applied" else frozenset()
+
+
+def _tried_again(state: State, task: Task, before: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+    """What failed, and what needs it, once more after Windows was started anew."""
+    open_ids = {item.id for item in before.items if item.outcome in ("failed", "not_reached")}
+    world = task.station.observe(task.job.desired, task.station.options)
+    now = host_result(task, tuple(item for item in items(task.job, world, recorder.store) if item.id in open_ids))
+    again = {item.id: item for item in _changed(state, task, now, recorder, progress).items}
+    return replace(before, items=tuple(_settled(item, again.get(item.id)) for item in before.items))
+
+
+def _settled(before: Item, again: Item | None) -> Item:
+    if again is None:
+        return before
+    return replace(before, outcome="applied", error="") if again.change.verdict == "in_sync" else again
 
 
 def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:

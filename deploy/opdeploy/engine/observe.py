@@ -8,12 +8,13 @@ from typing import Any
 
 from pyinfra.api import State
 
-from opdeploy import guard
+from opdeploy import guard, reboots
 from opdeploy.calls import Write
 from opdeploy.commands import line
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.model import Change, HostError, Machine
 from opdeploy.planning import Observation, World, foreseen, machine
+from opdeploy.reboots import Reboot
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 from opdeploy.windows.station import Records
@@ -52,7 +53,8 @@ def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResul
         world = World(machine(observation), observation, guard.Session(job.host.connection.port))
     except HostError as error:
         return HostResult(job.host.name, error=error.message, hint=error.hint, error_status=error.status)
-    return HostResult(job.host.name, items(job, world, store), world.machine)
+    told = Reboot(reboots.pending(observation))
+    return HostResult(job.host.name, items(job, world, store), world.machine, reboot=told)
 
 
 def observe(
@@ -74,7 +76,7 @@ def observe(
 
 def host_result(task: Task, found: tuple[Item, ...]) -> HostResult:
     known: Machine = machine(task.station.observation)
-    return HostResult(task.name, found, known)
+    return HostResult(task.name, found, known, reboot=Reboot(reboots.pending(task.station.observation)))
 
 
 def items(job: Job, world: World, store: Store) -> tuple[Item, ...]:

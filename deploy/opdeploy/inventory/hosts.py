@@ -21,15 +21,16 @@ from opdeploy.inventory.secrets import FORMS
 from opdeploy.inventory.validate import validated
 from opdeploy.inventory.yaml_file import Node, mapping_node
 from opdeploy.model import Secret
+from opdeploy.reboots import Policy
 
 Transport = Literal["ntlm", "kerberos", "certificate", "basic"]
-PREFIX = "ansible_"
+PREFIXES = ("ansible_", "opdeploy_")
 _NEVER_ADDRESS = re.compile(r"[\s/\\@\[\]?#]|^$")
 
 
 @dataclass(frozen=True)
 class Connection:
-    """How a host is reached over WS-Man. Paths are absolute, '' for none; time-outs are seconds."""
+    """How a host is reached over WS-Man, and whether it may be started anew. Paths are absolute, '' for none; seconds."""
 
     address: str
     port: int = 5986
@@ -43,6 +44,7 @@ class Connection:
     cert_key_pem: str = ""
     operation_timeout: int = 20
     read_timeout: int = 30
+    reboot: Policy = "never"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class _Settings(BaseModel):
     ansible_winrm_cert_key_pem: str = ""
     ansible_winrm_operation_timeout_sec: Annotated[int, Field(ge=1, le=3600)] | None = None
     ansible_winrm_read_timeout_sec: Annotated[int, Field(ge=2, le=3700)] | None = None
+    opdeploy_reboot: Policy = "never"
 
 
 _PATHS = ("ansible_winrm_ca_trust_path", "ansible_winrm_cert_pem", "ansible_winrm_cert_key_pem")
@@ -100,8 +103,8 @@ CONNECTION_NAMES = frozenset(_Settings.model_fields)
 
 
 def connection(name: str, at: Position, variables: Mapping[str, Node], directory: Path) -> Connection:
-    """The connection that a host's ``ansible_*`` variables describe. Raises InventoryError with every problem."""
-    node = mapping_node({key: value for key, value in variables.items() if key.startswith(PREFIX)}, at)
+    """The connection that ``ansible_*`` and ``opdeploy_*`` variables describe. Raises InventoryError with every problem."""
+    node = mapping_node({key: value for key, value in variables.items() if key.startswith(PREFIXES)}, at)
     settings = validated(_Settings, node, "")
     made = _connection(name, settings, directory)
     if problems := list(_contradictions(name, made, settings, node)):
@@ -126,6 +129,7 @@ def _connection(name: str, settings: _Settings, directory: Path) -> Connection:
         cert_key_pem=cert_key_pem,
         operation_timeout=operation,
         read_timeout=settings.ansible_winrm_read_timeout_sec or operation + 10,
+        reboot=settings.opdeploy_reboot,
     )
 
 
@@ -184,7 +188,7 @@ def unclaimed(host: Host, claimed: Iterable[str]) -> list[Problem]:
     return [
         Problem(node.key_at, name, "no such variable: no role has this name", near(name, names | CONNECTION_NAMES))
         for name, node in host.variables.items()
-        if name not in names and not name.startswith(PREFIX)
+        if name not in names and not name.startswith(PREFIXES)
     ]
 
 

@@ -29,6 +29,7 @@ class Part(Enum):
     OPTION = "option"  # says how to compare or to write; is not compared
 
 
+RESTART_WINRM = "restart WinRM"
 KEY = Part.KEY
 OPTION = Part.OPTION
 
@@ -180,6 +181,10 @@ class Resource(BaseModel):
     def reboot(self, answers: Answers) -> str:
         """Why Windows wants to be started anew before this is whole, by the answers after a change; '' if it does not."""
         return ""
+
+    def afterwards(self, change: Change[Any]) -> frozenset[str]:
+        """What has to happen on the host once the run's changes are made, since it would cut the session off: RESTART_WINRM."""
+        return frozenset()
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         """Why this change is not ours to make, or why what is right has no effect; '' if neither."""

@@ -122,7 +122,7 @@ class Station:
         return answers
 
     def look(self, reads: Sequence[Read], after: float = 0.0, patience: float = PATIENCE) -> Observation:
-        """Asks after a pause, and again from a new session while the host is out of reach. Raises HostError after `patience`."""
+        """Asks after a pause, and again in a new session while the host is out of reach. Raises HostError after `patience`."""
         self.pause(after)
         until = self.clock() + patience
         for pause in pauses():

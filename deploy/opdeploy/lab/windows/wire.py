@@ -1,6 +1,7 @@
 """What travels between the session and the agent: tagged values, secrets, framed replies. The lab's own reading of it.
 
-Strings carry a tag: '=' text, '#' bytes in base64, '*N' secret N as a SecureString, '!N' secret N as text. A reply is a line of ``opdeploy `` and JSON.
+Strings carry a tag: '=' text, '#' bytes in base64, '*N' secret N as a SecureString, '!N' secret N as text. A reply is a
+line of ``opdeploy `` and JSON.
 """
 
 from __future__ import annotations
