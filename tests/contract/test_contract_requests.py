@@ -107,7 +107,6 @@ def test_an_argument_that_a_verb_does_not_have_is_refused(port: Port) -> None:
         calls.program_write("sc.exe", "create", "x"),
         calls.program_write("cmd.exe", "/c", "dir"),
         calls.cim_read("root/cimv2", "Win32_Product", ["Name"]),
-        calls.cim_read("root/rsop/computer", "RSOP_UserPrivilegeRight", ["Other"]),
         calls.program_write("sc.exe", "sdset", "x D:"),
         calls.cmdlet_read("Get-LocalUser", ["Name"], SID="S-1-5-18"),
         calls.cmdlet_write("Stop-Service", Name="x", Force=True),

@@ -138,7 +138,7 @@ def test_arguments_of_a_wrong_shape_are_an_error_and_break_nothing(computer, ver
 
 
 def test_a_cmdlet_that_only_the_source_lists_is_an_error_and_no_silent_success():
-    text = agent_source().replace("'Get-Service'          = @('Name')", "'Get-Process'          = @('Name')")
+    text = agent_source().replace("'Get-Service' = @('Name')", "'Get-Process' = @('Name')")
     assert "'Get-Process' " in text
     request = {"id": 1, "writes": 0, "calls": [{"verb": "cmdlet.read", "args": {"name": "=Get-Process", "parameters": {}}}]}
     assert talk(json.dumps(request), text=text)[0]["error"]["id"] == "lab.NotModelled"

@@ -128,7 +128,7 @@ def template(right, holders):
 
 
 def test_a_right_is_replaced_when_it_is_still_as_expected(ask, computer):
-    expect = {"SeBatchLogonRight": ["*S-1-5-32-559", "*S-1-5-32-544", "*S-1-5-32-551"]}
+    expect = {"SeBatchLogonRight": "*S-1-5-32-544,*S-1-5-32-551,*S-1-5-32-559"}
     call = calls.rights_write(template("SeBatchLogonRight", "opadmin,*S-1-5-32-544"), expect=expect)
     assert ask(call) is None
     assert computer.state.rights["SeBatchLogonRight"] == [accounts.sid_of(computer.state, ".\\opadmin"), "S-1-5-32-544"]

@@ -12,6 +12,7 @@ from typing import Any
 from opdeploy.lab.windows import (
     cmdlets_firewall,
     cmdlets_items,
+    cmdlets_machine,
     cmdlets_services,
     cmdlets_tasks,
     cmdlets_users,
@@ -28,6 +29,7 @@ MODELS: dict[str, Model] = {
     **cmdlets_firewall.COMMANDS,
     **cmdlets_tasks.COMMANDS,
     **cmdlets_items.COMMANDS,
+    **cmdlets_machine.COMMANDS,
 }
 
 

@@ -98,6 +98,18 @@ def stop_service(state: State, token: Token, call: Bound) -> list[Json]:
     return []
 
 
+def restart_service(state: State, token: Token, call: Bound) -> list[Json]:
+    """Of WinRM, whatever session there was is gone."""
+    for key in _chosen(state, call):
+        if not token.elevated:
+            raise _could_not(state, key, "Stop", "Access is denied", call)
+        if key["name"].lower() == "winrm" and call.given("Force"):
+            state.winrm_started = state.tick()
+        else:
+            raise errors.not_modelled(f"Restart-Service {key['name']}")
+    return []
+
+
 def _could_not(state: State, key: Json, verb: str, why: str, call: Bound) -> Refused:
     text = f"Service '{_called(key)}' cannot be {verb.lower()}ed due to the following error: {why}"
     type, id = "System.ComponentModel.Win32Exception", f"CouldNot{verb}Service,{errors.cmdlet(call.name)}"
@@ -119,4 +131,5 @@ COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
     "New-Service": new_service,
     "Start-Service": start_service,
     "Stop-Service": stop_service,
+    "Restart-Service": restart_service,
 }

@@ -54,6 +54,11 @@ class Computer:
     def name(self) -> str:
         return self.state.facts.name
 
+    @property
+    def since(self) -> tuple[str, str]:
+        """What no session outlives: Windows' start, and WinRM's."""
+        return self.state.booted, self.state.winrm_started
+
     def logon(self, user: str, password: str | None) -> LoggedOn | None:
         """None for a wrong password, an account that is off or expired, or one without the right to log on from the network."""
         with self.lock:
@@ -150,11 +155,14 @@ class Process:
         self._started = False
         self._timers: list[threading.Timer] = []
         self._agent: Agent | None = None
+        self._since = computer.since
         delay = 0 if command.kind == "cmd" else computer.behaviour.powershell_start
         self._later(delay, self._begin)
 
     def feed(self, data: bytes, end: bool) -> None:
         with self._lock:
+            if self._since != self._computer.since:
+                self.output.end(1)
             if self.output.exit_code is not None:
                 raise BrokenPipeError
             self._buffer += data

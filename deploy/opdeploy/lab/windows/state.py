@@ -37,6 +37,9 @@ class Facts:
 class State:
     facts: Facts
     time: str = "2024-05-06T06:00:00.0000000Z"
+    booted: str = "2024-05-02T03:14:07.5000000Z"
+    winrm_started: str = ""
+    """When WinRM was last started anew: sessions from before are gone."""
     registry: Json = field(default_factory=dict)
     files: Json = field(default_factory=dict)
     users: Json = field(default_factory=dict)

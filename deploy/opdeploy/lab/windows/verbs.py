@@ -152,6 +152,7 @@ def _resultant_set(name: str) -> Callable[[Context], list[Json]]:
 
 _POLICY = ("RSOP_UserPrivilegeRight", "RSOP_RestrictedGroup", "RSOP_RegistryPolicySetting")
 CLASSES: dict[str, Callable[[Context], list[Json]]] = {
+    "root/cimv2 Win32_OperatingSystem": lambda context: [{"LastBootUpTime": context.state.booted}],
     "root/cimv2 Win32_UserAccount": _user_accounts,
     **{f"root/rsop/computer {name}": _resultant_set(name) for name in _POLICY},
 }

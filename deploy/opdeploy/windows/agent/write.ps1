@@ -49,6 +49,7 @@ $verbs['program.write'] = { [CmdletBinding()] param([string]$program, [string]$c
 # The registry takes signed numbers; ours are unsigned, as Windows shows them.
 $verbs['registry.write'] = {
     [CmdletBinding()] param([string]$hive = 'LocalMachine', [string]$path, [string]$view = 'Registry64', [string]$name, [string]$kind, $data)
+    if ('String', 'ExpandString', 'MultiString', 'DWord', 'QWord', 'Binary' -notcontains $kind) { Stop-Call 'NotListed' "registry kind '$kind' is not listed" }
     if ($kind -eq 'DWord') { $data = [BitConverter]::ToInt32([BitConverter]::GetBytes([uint32]$data), 0) }
     if ($kind -eq 'QWord') { $data = [BitConverter]::ToInt64([BitConverter]::GetBytes([uint64]$data), 0) }
     if ($kind -eq 'MultiString') { $data = [string[]]@($data) }
