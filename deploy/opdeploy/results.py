@@ -48,9 +48,16 @@ class Item:
         return f"{self.change.resource.KIND}/{self.change.resource.key}"
 
     @property
+    def by_hand(self) -> bool:
+        """Whether a person does it: told apart from what an apply could change."""
+        return bool(self.change.resource.BY_HAND)
+
+    @property
     def code(self) -> ExitCode:
         if self.outcome in ("failed", "refused"):
             return ExitCode.FAILED
+        if self.by_hand and self.change.verdict == "would_change":
+            return ExitCode.OK
         if self.outcome == "applied" or self.change.verdict in ("in_sync", "not_applicable"):
             return ExitCode.OK
         return ExitCode.UNKNOWN if self.change.verdict == "unknown" else ExitCode.CHANGES
@@ -73,6 +80,15 @@ class HostResult:
     def reason(self) -> str:
         """`error` with its details, in one line."""
         return ": ".join(filter(None, (self.error, "; ".join(self.details))))
+
+    @property
+    def resources(self) -> tuple[Item, ...]:
+        """What an apply answers for."""
+        return tuple(item for item in self.items if not item.by_hand)
+
+    @property
+    def manual_steps(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.by_hand)
 
     @property
     def status(self) -> Status:
@@ -104,5 +120,16 @@ class Run:
 
 
 def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
-    """How many of each verdict."""
-    return {verdict: sum(change.verdict == verdict for change in changes) for verdict in VERDICTS}
+    """How many of each verdict; what a person does is counted apart."""
+    ours = [change for change in changes if not change.resource.BY_HAND]
+    return {verdict: sum(change.verdict == verdict for change in ours) for verdict in VERDICTS}
+
+
+def open_steps(items: Sequence[Item]) -> int:
+    """How many manual steps nobody has signed off as they stand now."""
+    return sum(item.by_hand and item.change.verdict != "in_sync" for item in items)
+
+
+def may_reboot(change: Change[Any]) -> bool:
+    """Whether applying this change may want Windows started anew."""
+    return change.action != "none" and change.resource.may_reboot(change)

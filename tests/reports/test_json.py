@@ -81,6 +81,7 @@ def test_a_resource() -> None:
         "properties": {"enabled": {"before": None, "after": True}, "password": {"before": None, "after": "(secret)"}},
         "known_after_apply": [],
         "reason": "",
+        "may_reboot": False,
         "commands": ["New-LocalUser -Name 'op-support' -Password (secret)"],
     }
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cases import SERVER
 from opdeploy.model import Change, NotOurs, Principal, Property, Secret, Unproven
 from opdeploy.resources.base import KEY, Resource
+from opdeploy.resources.manual_step import ManualStep, Signature
 from opdeploy.resources.service import Grant, Recovery, Service
 from opdeploy.resources.values import Duration
 from opdeploy.results import Cost, HostResult, Item, Run
@@ -24,6 +25,16 @@ class User(Resource):
     name: Annotated[str, KEY]
     enabled: bool | None = None
     password: Secret | None = None
+
+
+class Feature(Resource):
+    """One of which any change may want Windows started anew."""
+
+    KIND = "windows_feature"
+    name: Annotated[str, KEY]
+
+    def may_reboot(self, change: Change[Any]) -> bool:
+        return True
 
 
 def secret(value: str = PASSWORD) -> Secret:
@@ -83,6 +94,26 @@ UNPROVEN = replace(
 LATER = replace(
     service("FirebirdGuardian", grants=(None, (Grant(principal=SUPPORT, rights=("query",)),))), known_after_apply=("grants",)
 )
+
+FEATURE = Change(Feature(name="NET-Framework-Core"), None, "would_change", "create", roles=("database",))
+STEP = ManualStep(
+    id="take-the-disk-home",
+    title="Take the backup disk home",
+    who="whoever closes the practice",
+    how="Eject the disk at the left dock.\nPut the one from the safe in its place.",
+    why="only a disk that is elsewhere survives a fire",
+)
+OPEN = Change(
+    STEP, None, "would_change", reason=NotOurs("not signed off: opdeploy step sign take-the-disk-home"), roles=("backup",)
+)
+SIGNED_STEP = STEP.model_copy(
+    update={
+        "id": "label-the-disks",
+        "title": "Label the disks A and B",
+        "signed": Signature(by="anna", at="2026-11-20T03:04:05.678Z", note="done, photo in the folder"),
+    }
+)
+SIGNED = Change(SIGNED_STEP.model_copy(update={"signed": None}), SIGNED_STEP, "in_sync", roles=("backup",))
 
 
 def item(change: Change[Any], **given: Any) -> Item:

@@ -14,13 +14,14 @@ from opdeploy import __version__
 from opdeploy.model import Change, Machine
 from opdeploy.rendering import plain
 from opdeploy.reports.text import product
-from opdeploy.results import HostResult, Item, Run, summary
+from opdeploy.results import HostResult, Item, Run, may_reboot, open_steps, summary
 
 SCHEMA = "opdeploy.report/1"
 
 
 def report(run: Run) -> dict[str, Any]:
     """The whole run. Keys in the order in which a person would read them."""
+    items = [item for host in run.hosts for item in host.items]
     return {
         "schema": SCHEMA,
         "tool": __version__,
@@ -29,7 +30,8 @@ def report(run: Run) -> dict[str, Any]:
         "by": run.by,
         "inventory": run.inventory,
         "sources": run.sources,
-        "summary": summary([item.change for host in run.hosts for item in host.items]),
+        "summary": summary([item.change for item in items]),
+        "manual_steps": steps_summary(items),
         "hosts": [_host(host, run.command) for host in run.hosts],
     }
 
@@ -41,8 +43,10 @@ def _host(host: HostResult, command: str) -> dict[str, Any]:
         "reason": joined([host.reason, host.hint]),
         "warnings": list(host.warnings),
         "windows": windows(host.machine),
+        "reboot": {"pending": list(host.reboot.pending), "wanted": dict(host.reboot.wanted), "done": host.reboot.done or None},
         "session": asdict(host.cost) | {"seconds": round(host.cost.seconds, 3)},
-        "resources": [_item(item, command) for item in host.items],
+        "resources": [_item(item, command) for item in host.resources],
+        "manual_steps": manual_steps(host),
     }
 
 
@@ -61,6 +65,8 @@ def _item(item: Item, command: str) -> dict[str, Any]:
         told["diff"] = list(item.words)
     if item.outcome:
         told["outcome"] = item.outcome
+    if item.reboot:
+        told["reboot"] = item.reboot
     if command == "drift":
         told["last_applied"] = item.last_applied or None
     return told
@@ -78,6 +84,32 @@ def change(change: Change[Any]) -> dict[str, Any]:
         "properties": {n: {"before": plain(p.before), "after": plain(p.after)} for n, p in change.properties.items()},
         "known_after_apply": list(change.known_after_apply),
         "reason": str(change.reason),
+        "may_reboot": may_reboot(change),
+    }
+
+
+def steps_summary(items: Sequence[Item]) -> dict[str, int]:
+    """How many manual steps are open, and how many signed off."""
+    count = open_steps(items)
+    return {"open": count, "signed": sum(item.by_hand for item in items) - count}
+
+
+def manual_steps(host: HostResult) -> list[dict[str, Any]]:
+    """What a person does there, in reports and plan files; `signed` is None for a step that is open."""
+    return [_manual_step(item.change) for item in host.manual_steps]
+
+
+def _manual_step(change: Change[Any]) -> dict[str, Any]:
+    step = change.resource
+    return {
+        "id": step.id,
+        "roles": list(change.roles),
+        "title": step.title,
+        "who": step.who,
+        "how": step.how,
+        "why": step.why,
+        "reason": str(change.reason),
+        "signed": change.actual.signed.model_dump() if change.actual else None,
     }
 
 

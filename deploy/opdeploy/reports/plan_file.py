@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from opdeploy import __version__
 from opdeploy.model import Action, Change, UsageError, Verdict
 from opdeploy.rendering import plain, secrets, show
-from opdeploy.reports.json import change, joined, windows
+from opdeploy.reports.json import change, joined, manual_steps, steps_summary, windows
 from opdeploy.results import HostResult, Item, Run, Status, summary
 from opdeploy.store import keys
 
@@ -56,6 +56,26 @@ class PlannedChange(_Part):
     properties: dict[str, Before]
     known_after_apply: list[str]
     reason: str
+    may_reboot: bool
+
+
+class Signed(_Part):
+    by: str
+    at: str
+    note: str
+
+
+class PlannedStep(_Part):
+    """What a person does: shown in the plan, and no part of what apply compares."""
+
+    id: str
+    roles: list[str]
+    title: str
+    who: str
+    how: str
+    why: str
+    reason: str
+    signed: Signed | None
 
 
 class PlannedHost(_Part):
@@ -65,6 +85,7 @@ class PlannedHost(_Part):
     windows: Windows | None
     secrets: dict[str, str]  # where each comes from: its keyed fingerprint
     changes: list[PlannedChange]
+    manual_steps: list[PlannedStep]
 
 
 class PlanDocument(_Part):
@@ -78,12 +99,14 @@ class PlanDocument(_Part):
     sources: str
     key: str  # which key the fingerprints were made with
     summary: dict[Verdict, int]
+    manual_steps: dict[Literal["open", "signed"], int]
     hosts: list[PlannedHost]
     digest: str
 
 
 def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> dict[str, Any]:
     """The plan of a run. `key` is the run store's; `roles` what ``--role`` limited it to, so that apply does the same."""
+    items = [item for host in run.hosts for item in host.items]
     document = {
         "schema": SCHEMA,
         "tool": __version__,
@@ -94,7 +117,8 @@ def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> dict[str, 
         "roles": list(roles),
         "sources": run.sources,
         "key": keys.name(key),
-        "summary": summary([item.change for host in run.hosts for item in host.items]),
+        "summary": summary([item.change for item in items]),
+        "manual_steps": steps_summary(items),
         "hosts": [_host(host, key) for host in run.hosts],
     }
     return {**document, "digest": digest(document)}
@@ -107,7 +131,8 @@ def _host(host: HostResult, key: bytes) -> dict[str, Any]:
         "reason": joined([host.reason, host.hint]),
         "windows": windows(host.machine),
         "secrets": fingerprints(host, key),
-        "changes": [change(item.change) for item in host.items if item.change.verdict not in ("in_sync", "not_applicable")],
+        "changes": [change(i.change) for i in host.resources if i.change.verdict not in ("in_sync", "not_applicable")],
+        "manual_steps": manual_steps(host),
     }
 
 
@@ -217,7 +242,7 @@ def host_differences(document: PlanDocument, host: HostResult, key: bytes) -> tu
         return ()  # a host that can't be reached is not stale; it is left untouched all the same
     planned = next((one for one in document.hosts if one.name == host.name), None)
     if planned is None:
-        return ("the plan holds nothing of this host",) if any(_counts(item.change) for item in host.items) else ()
+        return ("the plan holds nothing of this host",) if any(_counts(item.change) for item in host.resources) else ()
     return (*_secret_differences(planned, host, key), *_change_differences(planned, host))
 
 
@@ -230,7 +255,7 @@ def _secret_differences(planned: PlannedHost, host: HostResult, key: bytes) -> I
 
 def _change_differences(planned: PlannedHost, host: HostResult) -> Iterator[str]:
     then = {_identity(one): one for one in planned.changes if _counts(one)}
-    now = {_identity(item.change.resource): item for item in host.items}
+    now = {_identity(item.change.resource): item for item in host.resources}
     for identity, one in then.items():
         item = now.get(identity)
         name = f"{one.kind} {one.key}"

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from rich.text import Text
 
 from opdeploy.model import SERVERS, Change, Machine
+from opdeploy.reboots import Reboot
 from opdeploy.rendering import NOTHING, printable, show
-from opdeploy.results import VERDICTS, HostResult, Item, Run, summary
+from opdeploy.results import VERDICTS, HostResult, Item, Run, may_reboot, open_steps, summary
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 WORDS = {"in_sync": "in sync", "would_change": "would change", "unknown": "unknown", "not_applicable": "not applicable"}
@@ -62,10 +64,11 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
 
 
 def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[Line]]:
-    """What a host's block is made of: what befell it as a whole, its resources, what they come to."""
+    """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
-    shown = [item for item in host.items if detail.verbose or _differs(item)]
+    shown = [item for item in host.resources if detail.verbose or _differs(item)]
     yield [line for item in shown for line in _item(item, command, detail)]
+    yield list(_manual_steps(host, detail))
     yield [("  " + _counted(_counts(host.items)), "")] if host.items else []
 
 
@@ -78,6 +81,19 @@ def _notes(host: HostResult) -> Iterator[Line]:
         yield f"    {printable(host.hint)}", "dim"
     for warning in host.warnings:
         yield f"  warning: {printable(warning)}", "yellow"
+    for told in restarts(host.reboot):
+        yield f"  {printable(told)}", "yellow"
+
+
+def restarts(reboot: Reboot) -> Iterator[str]:
+    """What a run says of starting Windows anew: done, wanted, or only pending."""
+    wanted = ", ".join(f"{id} ({why})" for id, why in reboot.wanted.items())
+    if reboot.done:
+        yield f"Windows was started anew for {wanted}; up since {reboot.done[:19].replace('T', ' ')} UTC"
+    elif wanted:
+        yield f"Windows wants to be started anew for {wanted}: restart it, or set opdeploy_reboot: if_needed for the host"
+    elif reboot.pending:
+        yield f"Windows waits to be started anew: {', '.join(reboot.pending)}"
 
 
 def _differs(item: Item) -> bool:
@@ -110,7 +126,7 @@ def sign(change: Change[Any]) -> str:
 
 
 def change_lines(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[str]:
-    """One resource: its line, a line a property, the reason, and with `commands` the calls that would close it."""
+    """One resource: its line, a line a property, what is to be known, and with `commands` the calls that would close it."""
     return (text for text, _ in _change(change, commands))
 
 
@@ -123,6 +139,8 @@ def _change(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[Line]
         yield f"      {name:<16} {before} → {show(item.after)}", ""
     if change.reason:
         yield f"      {printable(change.reason)}", "dim"
+    if may_reboot(change):
+        yield "      may need a reboot", "yellow"
     for command in commands:
         yield f"      {printable(command)}", "blue"
 
@@ -142,6 +160,37 @@ def _last(applied: str) -> str:
     return f"last applied {applied[:16].replace('T', ' ')} UTC" if applied else "never applied, as far as this run store knows"
 
 
+# ---------------------------------------------------------------- what a person does
+
+
+def _manual_steps(host: HostResult, detail: Detail) -> Iterator[Line]:
+    """The open ones; those that are signed off only where all is shown."""
+    shown = [item.change for item in host.manual_steps if detail.verbose or item.change.verdict != "in_sync"]
+    if shown:
+        yield f"  manual steps ({open_steps(host.items)} open)", "bold"
+    for change in shown:
+        yield from _manual_step(change)
+
+
+def _manual_step(change: Change[Any]) -> Iterator[Line]:
+    step, mark = change.resource, sign(change)
+    head = f"  {mark} {printable(step.key):<18} {printable(step.title):<46} {', '.join(change.roles)}"
+    yield head.rstrip(), STYLES[mark]
+    for name in ("who", "how", "why"):
+        yield from _told(name, getattr(step, name))
+    if change.reason:
+        yield f"      {printable(change.reason)}", "dim"
+    if change.actual:
+        by = change.actual.signed
+        yield f"      signed off by {printable(by.by)} on {by.at[:10]}: {printable(by.note)}", "dim"
+
+
+def _told(name: str, text: str) -> Iterator[Line]:
+    """A text of several lines, below its name."""
+    for title, line in zip_longest([name], text.split("\n"), fillvalue=""):
+        yield f"      {title:<16} {printable(line)}".rstrip(), ""
+
+
 # ---------------------------------------------------------------- what it comes to
 
 
@@ -151,8 +200,11 @@ def summary_line(changes: Sequence[Change[Any]]) -> str:
 
 def _counts(items: Sequence[Item]) -> dict[str, int]:
     """What came of each where an apply got to it, what the plan says of it where none did."""
-    said = Counter(OUTCOMES[item.outcome] if item.outcome else WORDS[item.change.verdict] for item in items)
-    return {word: said[word] for word in [WORDS["in_sync"], *OUTCOMES.values(), *(WORDS[v] for v in VERDICTS[1:])]}
+    ours = [item for item in items if not item.by_hand]
+    said = Counter(OUTCOMES[item.outcome] if item.outcome else WORDS[item.change.verdict] for item in ours)
+    counts = {word: said[word] for word in [WORDS["in_sync"], *OUTCOMES.values(), *(WORDS[v] for v in VERDICTS[1:])]}
+    steps = open_steps(items)
+    return counts | {"manual step" if steps == 1 else "manual steps": steps}
 
 
 def _counted(counts: dict[str, int]) -> str:
