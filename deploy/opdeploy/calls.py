@@ -181,7 +181,7 @@ def sql_read(statement: str, server: str, database: str, **values: str | Secret)
 
 
 def job_read(id: str) -> Read:
-    """-> None, or {"folder": its folder on the host, "running": whether its runner lives}; replies: `resources.jobs`."""
+    """-> {"folder": where it is or would be, "there": bool, "running": whether its runner lives}; what it said: `resources.jobs`."""
     return Read("job.read", {"id": id})
 
 

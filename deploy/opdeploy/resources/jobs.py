@@ -2,7 +2,7 @@
 
 A job is one request that an agent of its own carries out, in a folder `%ProgramData%\\opdeploy-ID` that only SYSTEM and
 Administrators may open. Its record is the file `replies` there: a first line when it began, an answer a call, and a last
-line. `job_read` says where the folder is and whether the runner lives; `reads` and `then_reads` ask for both.
+line. `job_read` says where the folder is (or would be) and whether the runner lives; `reads` and `then_reads` ask for both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.calls import Failure, file_read, job_read
+from opdeploy.calls import Failure, boot_read, file_read, job_read
 from opdeploy.resources.base import Answers, Reads
 
 RECORD = 1_000_000  # bytes of a record that are read
@@ -30,8 +30,10 @@ def reads(id: str) -> Reads:
 
 
 def then_reads(answers: Answers) -> Reads:
-    """The record of the job that `reads` found."""
-    return {"record": file_read(f"{answers.job['folder']}\\replies", length=RECORD)} if answers.job else {}
+    """The record of the job that `reads` found, and when Windows last started: who outlives that?"""
+    if not answers.job["there"]:
+        return {}
+    return {"record": file_read(f"{answers.job['folder']}\\replies", length=RECORD), "boot": boot_read()}
 
 
 @dataclass(frozen=True)
@@ -46,20 +48,31 @@ class Record:
     ended: bool = False
 
     @property
+    def begun(self) -> bool:
+        """What only has a folder may still be on its way there: a file that is pushed, a runner that never lived."""
+        return bool(self.started)
+
+    @property
     def lost(self) -> bool:
-        """It was begun, or should have been, and nobody will write its end: the host was started anew, or it was killed."""
-        return not self.running and not self.ended
+        """It was begun, and nobody will write its end: the host was started anew, or the runner was killed."""
+        return self.begun and not self.running and not self.ended
 
 
 def record(answers: Answers) -> Record | None:
     """The job of `reads`, None where there is none. Raises `Unknown` where it can't be told."""
     job = answers.job
-    if not job:
+    if not job["there"]:
         return None
     failed = answers.failure("record")
     if not answers.asked("record") or (failed and _not_there(failed)):
         return Record(job["folder"], job["running"])
     return _read(job, base64.b64decode(answers.record["bytes"]).decode("utf-8", "replace"))
+
+
+def booted_since(record: Record, answers: Answers) -> str:
+    """When Windows was started anew after the job began; '' if it was not. Both times are ISO 8601 in UTC, alike in form."""
+    booted = str(answers.boot[0]["LastBootUpTime"]) if answers.boot else ""
+    return booted if booted > record.started else ""
 
 
 def _not_there(failure: Failure) -> bool:

@@ -202,10 +202,10 @@ function Get-JobFolder([string]$id) {
 }
 $verbs['job.read'] = { [CmdletBinding()] param([string]$id)
     $folder = Get-JobFolder $id
-    if (-not [System.IO.Directory]::Exists($folder)) { return $null }
+    $there = [System.IO.Directory]::Exists($folder)
     $running = $false
-    try { [System.IO.File]::Open("$folder\running", 'Open', 'Read', 'ReadWrite').Dispose() }
+    try { if ($there) { [System.IO.File]::Open("$folder\running", 'Open', 'Read', 'ReadWrite').Dispose() } }
     catch [System.IO.FileNotFoundException] { }
     catch [System.IO.IOException] { $running = $true }
-    return @{ folder = $folder; running = $running }
+    return @{ folder = $folder; there = $there; running = $running }
 }

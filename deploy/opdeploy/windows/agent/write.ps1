@@ -163,9 +163,9 @@ function Start-Runner {
     foreach ($line in $order) { Receive-Line $line };
     Remove-Variable running
 }
-# Through WMI, since WinRM ends what a session started; or as SYSTEM, by a task that is there only until the runner is.
+# Through WMI, since WinRM ends what a session started; or as SYSTEM, by a task that is there only until the runner is. Back once it lives.
 $verbs['job.start'] = { [CmdletBinding()] param([string]$id, [string[]]$order, [bool]$elevated)
-    $folder = Find-JobFolder $id
+    $folder, $name = (Find-JobFolder $id), "opdeploy-$id"
     [System.IO.File]::WriteAllText("$folder\agent", $source.ToString())
     [System.IO.File]::WriteAllLines("$folder\order", $order)
     $program = "$system\WindowsPowerShell\v1.0\powershell.exe"
@@ -173,14 +173,14 @@ $verbs['job.start'] = { [CmdletBinding()] param([string]$id, [string[]]$order, [
     if (-not $elevated) {
         $made = Invoke-CimMethod -ClassName Win32_Process -MethodName Create -Arguments @{ CommandLine = "$program $line"; CurrentDirectory = $folder }
         if ($made.ReturnValue -ne 0) { Stop-Call 'NotStarted' "Win32_Process.Create answered $($made.ReturnValue)" }
-        return
     }
-    $name = Split-Path -Leaf $folder
-    $what = @{ Action = New-ScheduledTaskAction -Execute $program -Argument $line -WorkingDirectory $folder; User = 'S-1-5-18'; RunLevel = 'Highest' }
-    [void](Register-ScheduledTask -TaskName $name @what -Force)
-    Start-ScheduledTask -TaskName $name
+    else {
+        $what = @{ Action = New-ScheduledTaskAction -Execute $program -Argument $line -WorkingDirectory $folder; User = 'S-1-5-18'; RunLevel = 'Highest' }
+        [void](Register-ScheduledTask -TaskName $name @what -Force)
+        Start-ScheduledTask -TaskName $name
+    }
     for ($waited = 0; $waited -lt 300 -and -not [System.IO.File]::Exists("$folder\running"); $waited++) { Start-Sleep -Milliseconds 100 }
-    Unregister-ScheduledTask -TaskName $name -Confirm:$false
+    if ($elevated) { Unregister-ScheduledTask -TaskName $name -Confirm:$false }
 }
 $verbs['job.close'] = { [CmdletBinding()] param([string]$id)
     if ([System.IO.Directory]::Exists((Get-JobFolder $id))) { [System.IO.Directory]::Delete((Find-JobFolder $id), $true) }
