@@ -15,6 +15,8 @@ COMMANDS = {
     "apply": "Close the difference between the hosts and the inventory.",
     "drift": "Compare the hosts with the inventory and with what was last applied.",
     "snapshot": "Save a host's raw answers, to plan from later.",
+    "explain": "Say what a kind of resource is, with an example.",
+    "docs": "Write docs/reference from the code.",
     "lab": "Run simulated practice servers on this machine.",
     "demo": "Show the whole way on the lab, in under a minute.",
 }

@@ -46,6 +46,7 @@ class Comparator:
     after: Callable[[Any, Any, bool], Any] = lambda desired, actual, exact: desired
     joins: bool = False
     nothing: Any = None
+    words: str = ""  # how, as the reference says it: 'ignoring case'
 
 
 def _united(desired: Sequence[Any], actual: Sequence[Any] | None, exact: bool) -> Sequence[Any]:
@@ -55,10 +56,12 @@ def _united(desired: Sequence[Any], actual: Sequence[Any] | None, exact: bool) -
 
 
 SAME = Comparator()
-IGNORE_CASE = Comparator(same=lambda one, other: one.lower() == other.lower())
-AS_SET = Comparator(same=lambda one, other: set(one) == set(other))
-AS_SET_IGNORING_CASE = Comparator(same=lambda one, other: {i.lower() for i in one} == {i.lower() for i in other})
-ADDITIVE = Comparator(same=AS_SET.same, after=_united, joins=True)
+IGNORE_CASE = Comparator(same=lambda one, other: one.lower() == other.lower(), words="ignoring case")
+AS_SET = Comparator(same=lambda one, other: set(one) == set(other), words="in any order")
+AS_SET_IGNORING_CASE = Comparator(
+    same=lambda one, other: {i.lower() for i in one} == {i.lower() for i in other}, words="in any order, ignoring case"
+)
+ADDITIVE = Comparator(same=AS_SET.same, after=_united, joins=True, words="in any order; others stay, unless `exact`")
 
 KeyText = Annotated[str, KEY]
 Option = Annotated[bool, OPTION]
@@ -120,14 +123,16 @@ class Work:
 class Resource(BaseModel):
     """One thing on a host. A property left out (None) is unmanaged; ``absent: true`` is a state."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
 
     KIND: ClassVar[str]
+    EXAMPLE: ClassVar[str] = ""  # YAML, as it stands in an inventory
     BY_HAND: ClassVar[bool] = False  # a person does it: reports list it apart, and no exit code hangs on it
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ()  # how error ids begin that mean: it is not there
     REPLACE_ON: ClassVar[tuple[str, ...]] = ()  # properties that can only be changed by making it anew
 
     absent: Option = False
+    """It must not be there."""
 
     @property
     def key(self) -> str:
