@@ -1,36 +1,34 @@
 """A listed cmdlet's call: bound against the real table, then done by its model; one without a model is an error.
 
-The models are in `cmdlets_users`, `cmdlets_services`, `cmdlets_firewall`, `cmdlets_tasks` and `cmdlets_items`; each has a
-table ``COMMANDS`` of functions (state, token, bound call) -> rows of properties.
+The models are in the modules `cmdlets_…` beside this one; each has a table ``COMMANDS`` of functions (state, token, bound
+call) -> rows of properties.
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from opdeploy.lab.windows import (
-    cmdlets_firewall,
-    cmdlets_items,
-    cmdlets_machine,
-    cmdlets_services,
-    cmdlets_tasks,
-    cmdlets_users,
-    errors,
-)
+from opdeploy.lab.windows import errors
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.binding import Bound, bind
 from opdeploy.lab.windows.state import Json, State
 
 Model = Callable[[State, Token, Bound], list[Json] | list[str]]
-MODELS: dict[str, Model] = {
-    **cmdlets_users.COMMANDS,
-    **cmdlets_services.COMMANDS,
-    **cmdlets_firewall.COMMANDS,
-    **cmdlets_tasks.COMMANDS,
-    **cmdlets_items.COMMANDS,
-    **cmdlets_machine.COMMANDS,
-}
+
+
+def _models() -> dict[str, Model]:
+    found: dict[str, Model] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name.startswith("cmdlets_"):
+            found |= importlib.import_module(f"{__package__}.{module.name}").COMMANDS
+    return found
+
+
+MODELS = _models()
 
 
 def run(state: State, token: Token, name: str, parameters: dict[str, Any]) -> list[Json] | list[str]:
