@@ -6,29 +6,44 @@ import base64
 import codecs
 import hashlib
 import io
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from opdeploy.calls import Failure, Read, Write, file_append, file_commit, file_read, file_stat
+from opdeploy.calls import Failure, Read, file_read, file_stat
 from opdeploy.model import OpdeployError
+from opdeploy.windows.sending import Source
 from opdeploy.windows.station import Station
 
-PIECE = 96 * 1024  # bytes; a request with one stays below the host's envelope limit
+PIECE = 96 * 1024  # bytes; an answer with one stays below the host's envelope limit
+IN_MEMORY = 1024 * 1024
 
 
 def put(station: Station, source: IO[Any], path: str) -> None:
-    """A local stream to `path`, which takes its name only when all of it has arrived right. Raises OpdeployError."""
-    digest, offset = hashlib.sha256(), 0
-    while True:
-        piece = _bytes(source.read(PIECE))
-        if piece or not offset:
-            _write(station, file_append(path, offset, piece))
-        if not piece:
-            break
-        digest.update(piece)
-        offset += len(piece)
-    _write(station, file_commit(path, digest.hexdigest()))
+    """A local stream, from its beginning, to `path`, which takes its name only when all of it has arrived right. Raises
+    OpdeployError."""
+    with _bytes(source) as stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        if failure := station.send(path, Source(f"what goes to {path}", sha256, size, lambda: nullcontext(stream))):
+            raise OpdeployError(failure.message)
+
+
+@contextmanager
+def _bytes(source: IO[Any]) -> Iterator[Any]:
+    """A stream that can be read more than once: itself, or a copy (of a text, or what comes over a pipe)."""
+    if isinstance(source, io.RawIOBase | io.BufferedIOBase) and source.seekable():
+        yield source
+        return
+    with tempfile.SpooledTemporaryFile(IN_MEMORY) as copy:
+        if source.seekable():
+            source.seek(0)
+        while piece := source.read(PIECE):
+            copy.write(piece.encode() if isinstance(piece, str) else piece)
+        yield copy
 
 
 def get(station: Station, path: str, destination: IO[Any]) -> None:
@@ -81,17 +96,8 @@ def _writer(destination: IO[Any], path: str) -> Callable[[bytes], object]:
     return write
 
 
-def _bytes(piece: str | bytes) -> bytes:
-    return piece.encode() if isinstance(piece, str) else piece
-
-
 def _read(station: Station, read: Read) -> Any:
     answer = station.ask([read])[read.key]
     if isinstance(answer, Failure):
         raise OpdeployError(answer.message)
     return answer
-
-
-def _write(station: Station, write: Write) -> None:
-    if failures := station.write([write], []):
-        raise OpdeployError(failures[0].message)

@@ -24,10 +24,12 @@ from opdeploy.resources.base import Answers, Resource
 from opdeploy.results import Cost
 from opdeploy.store import Store
 from opdeploy.windows import session as winrm_session
+from opdeploy.windows.sending import Sending, Source, opened
 from opdeploy.windows.session import Counters, Session, Target
 
 PATIENCE = 600.0  # seconds that a host may be out of reach while work on it goes on
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before it is looked at again; the last for ever
+PUSH = "file.push"  # a verb that no agent knows
 LOCAL = "record."  # verbs that the run store answers
 REQUEST = 700_000  # characters: ConvertFrom-Json stops at 2,097,152 on some builds of 5.1
 WALKS_THE_TREE = 3600.0  # seconds: Windows passes a new access list on to everything below
@@ -72,6 +74,7 @@ class Station:
     opener: Callable[..., Session] = winrm_session.open
     pause: Callable[[float], object] = gevent.sleep
     clock: Callable[[], float] = time.monotonic
+    told: Callable[[str], object] = lambda text: None
     reboots: dict[str, str] = field(default_factory=dict)
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
@@ -95,13 +98,29 @@ class Station:
     def write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None = None) -> list[Failure]:
         """Makes writes and reads back in one request; the failures of the writes. Reads go on after a failed write.
 
-        Only a file's pieces may need more requests than one: those before the last have no reads, and a failure ends them.
+        Only files may need more requests than one: those before the last have no reads, and a failure ends them.
         """
         *firsts, last = batches(writes)
-        failures: list[Failure] = []
         for batch in firsts:
-            failures = failures or self._write(batch, (), seconds)
-        return failures or self._write(last, reads, seconds)
+            if failures := self._push(batch[0]) if batch[0].verb == PUSH else self._write(batch, (), seconds):
+                return failures
+        return self._write(last, reads, seconds)
+
+    def _push(self, write: Write) -> list[Failure]:
+        name, sha256, size = (write.args[part] for part in ("source", "sha256", "size"))
+        failure = self.send(write.args["path"], Source(name, sha256, size, partial(opened, name)))
+        return [failure] if failure else []
+
+    def send(self, path: str, source: Source) -> Failure | None:
+        """A file from here, gone on with where it was cut. Raises OpdeployError for one that is not as planned, HostError."""
+        return Sending(self, path, source).run()
+
+    def try_write(self, write: Write, seconds: float | None = None) -> Failure | None:
+        """One write that may be made again, so that a host out of reach is only a failure."""
+        try:
+            return next(iter(self._write([write], (), seconds)), None)
+        except HostError as error:
+            return Failure(error.message, id=SESSION_LOST)
 
     def _write(self, writes: Sequence[Write], reads: Sequence[Read], seconds: float | None) -> list[Failure]:
         remote = _for_the_host(reads)
@@ -231,17 +250,17 @@ def _total(spent: Sequence[Counters], name: str) -> float:
 
 
 def batches(writes: Sequence[Write]) -> list[list[Write]]:
-    """In order, each with at most `REQUEST` characters, as near as its key tells; never none."""
+    """In order, each with at most `REQUEST` characters, as near as its key tells; never none. A file goes alone, never last."""
     found: list[list[Write]] = [[]]
     size = 0
     for write in writes:
-        weight = len(write.key)
+        weight = REQUEST if write.verb == PUSH else len(write.key)
         if found[-1] and size + weight > REQUEST:
             found.append([])
             size = 0
         found[-1].append(write)
         size += weight
-    return found
+    return [*found, []] if writes and writes[-1].verb == PUSH else found
 
 
 def deadline(writes: Sequence[Write]) -> float | None:
