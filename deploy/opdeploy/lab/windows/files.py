@@ -14,7 +14,7 @@ from opdeploy.lab.windows import inheritance, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, directory_not_found, thrown
 from opdeploy.lab.windows.sddl import Ace, Acl, Descriptor
-from opdeploy.lab.windows.state import Json, State
+from opdeploy.lab.windows.state import Growing, Json, State
 
 READ, WRITE, READ_CONTROL, WRITE_DAC, WRITE_OWNER, DELETE = 0x1, 0x2, 0x20000, 0x40000, 0x80000, 0x10000
 ADD_FOLDER, DELETE_CHILD = 0x4, 0x40
@@ -80,8 +80,22 @@ def _entry(state: State, path: str, owner: str, directory: bool) -> Json:
     return {"path": canonical(path), "directory": directory, "modified": state.time, "owner": owner, "group": group}
 
 
+def write_at(state: State, path: str, owner: str, offset: int, piece: bytes) -> None:
+    """A file cut at `offset`, and the piece after it."""
+    entry = find(state, path) or put_file(state, path, owner, b"")
+    growing = entry["data"] if isinstance(entry["data"], Growing) else Growing(data(entry))
+    growing.data[offset:] = piece
+    entry |= {"data": growing, "modified": state.time}
+
+
 def data(entry: Json) -> bytes:
-    return base64.b64decode(entry["data"])
+    found = entry["data"]
+    return bytes(found.data) if isinstance(found, Growing) else base64.b64decode(found)
+
+
+def size(entry: Json) -> int:
+    found = entry["data"]
+    return len(found.data) if isinstance(found, Growing) else len(data(entry))
 
 
 # ---------------------------------------------------------------- security

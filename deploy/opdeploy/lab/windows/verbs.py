@@ -283,13 +283,12 @@ def file_stat(context: Context, given: Arguments) -> Json | None:
     files.check(context.state, context.token, entry, 0x80)
     piece = files.find(context.state, entry["path"] + PIECE)
     answer = {"directory": entry["directory"], "modified": entry["modified"], "piece": None}
-    answer["piece"] = None if piece is None else len(files.data(piece))
+    answer["piece"] = None if piece is None else files.size(piece)
     if entry["directory"]:
         files.check(context.state, context.token, entry, files.READ)
         return answer | {"empty": not files.children(context.state, entry["path"])}
-    data = files.data(entry)
-    answer |= {"size": len(data), "version": entry["version"]}
-    return answer | ({"sha256": hashlib.sha256(data).hexdigest()} if given.get("hash") else {})
+    answer |= {"size": files.size(entry), "version": entry["version"]}
+    return answer | ({"sha256": hashlib.sha256(files.data(entry)).hexdigest()} if given.get("hash") else {})
 
 
 def file_read(context: Context, given: Arguments) -> Json:
@@ -311,10 +310,10 @@ def file_append(context: Context, given: Arguments) -> None:
         files.check_can_add(context.state, context.token, path, files.WRITE)
     else:
         files.check(context.state, context.token, entry, files.WRITE)
-    data = b"" if entry is None else files.data(entry)
-    if offset > len(data):
-        raise ended("Stale", f"stale: piece at {offset} after {len(data)}")
-    files.put_file(context.state, path, _owner(context), data[:offset] + _piece(given["bytes"]))
+    size = 0 if entry is None else files.size(entry)
+    if offset > size:
+        raise ended("Stale", f"stale: piece at {offset} after {size}")
+    files.write_at(context.state, path, _owner(context), offset, _piece(given["bytes"]))
 
 
 def _piece(sent: Any) -> bytes:
