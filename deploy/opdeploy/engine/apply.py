@@ -115,11 +115,18 @@ def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, 
     open_items = [item for item in planned.items if item.change.verdict != "in_sync"]
     operations = _prepared(state, task, host, open_items)
     for number, item in enumerate(open_items):
-        progress(task.name, number, len(open_items), item.id)
+        so_far = partial(progress, task.name, number, len(open_items))
+        so_far(item.id)
+        task.station.told = partial(_told, so_far, item.id)
         host.items.append(_journalled(recorder, host, item, partial(_outcome, state, host, item, operations.get(number))))
     progress(task.name, len(open_items), len(open_items), "applied")
     settled = {item.id: item for item in host.items}
     return replace(host_result(task, ()), items=tuple(settled.get(item.id) or _still(item, host) for item in planned.items))
+
+
+def _told(so_far: Callable[[str], None], id: str, text: str) -> None:
+    """How far a change is that takes long: a file on its way."""
+    so_far(f"{id}: {text}")
 
 
 def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Callable[[], Item]) -> Item:
