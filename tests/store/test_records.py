@@ -18,7 +18,7 @@ import pytest
 import runs
 
 from opdeploy import rendering
-from opdeploy.calls import Failure, host_read, password_record
+from opdeploy.calls import Failure, host_read, password_record, step_record
 from opdeploy.model import ExitCode, OpdeployError, UsageError
 from opdeploy.results import Item
 from opdeploy.store import Store
@@ -170,6 +170,45 @@ def test_what_only_a_host_can_answer_is_no_answer(store: Store) -> None:
     answer = store.answer(host_read(), "db1")
     assert isinstance(answer, Failure)
     assert answer.id == "opdeploy.NoVerb"
+
+
+# ---------------------------------------------------------------- manual steps
+
+
+def test_a_step_is_signed_for_its_text(store: Store) -> None:
+    read = step_record("swap-disks", "digest")
+    assert store.answer(read, "db1") is None
+    store.sign_step("DB1", "swap-disks", "digest", "anna", "done")
+    at = store.steps("db1")["swap-disks"].at
+    assert at.endswith("Z")
+    assert store.answer(read, "db1") == {"by": "anna", "note": "done", "at": at, "same": True}
+    assert store.answer(step_record("swap-disks", "another"), "db1") == {"by": "anna", "note": "done", "at": at, "same": False}
+    assert store.answer(read, "db2") is None
+
+
+def test_the_newest_sign_off_counts(store: Store) -> None:
+    store.sign_step("db1", "swap-disks", "old", "anna", "done")
+    store.sign_step("db1", "swap-disks", "new", "berta", "done again")
+    assert [(one.digest, one.by) for one in store.steps("db1").values()] == [("new", "berta")]
+
+
+def test_a_sign_off_can_be_withdrawn(store: Store) -> None:
+    for host in ("db1", "db2"):
+        store.sign_step(host, "swap-disks", "digest", "anna", "done")
+    store.withdraw_step("DB1", "swap-disks")
+    assert (store.steps("db1"), list(store.steps("db2"))) == ({}, ["swap-disks"])
+
+
+def test_a_store_of_the_first_schema_is_brought_up_and_keeps_what_it_has(tmp_path: Path) -> None:
+    old = Store.open(tmp_path)
+    old.record(runs.FLEET)
+    old.set_password("db1", "op", runs.secret(), "1")
+    old._connection.executescript("DROP TABLE steps; PRAGMA user_version = 1;")
+    old.close()
+    store = Store.open(tmp_path)
+    store.sign_step("db1", "swap-disks", "digest", "anna", "done")
+    assert store.answer(password_record("op", runs.secret()), "db1") == {"same": True, "set_at": "1"}
+    assert rows(tmp_path, "SELECT count(*) AS n FROM runs") == [{"n": 1}]
 
 
 # ---------------------------------------------------------------- the folder

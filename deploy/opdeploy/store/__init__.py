@@ -3,6 +3,6 @@
 Nothing in here holds a secret: values go through `rendering`, passwords are kept as fingerprints under the store's key.
 """
 
-from opdeploy.store.records import Recorder, Store
+from opdeploy.store.records import Recorder, SignOff, Store
 
-__all__ = ["Recorder", "Store"]
+__all__ = ["Recorder", "SignOff", "Store"]

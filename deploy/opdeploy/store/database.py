@@ -40,6 +40,12 @@ MIGRATIONS = (
         host TEXT NOT NULL, user TEXT NOT NULL, fingerprint TEXT NOT NULL, set_at TEXT NOT NULL, PRIMARY KEY (host, user)
     ) STRICT;
     """,
+    """
+    CREATE TABLE steps (
+        host TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, by_whom TEXT NOT NULL, note TEXT NOT NULL, at TEXT NOT NULL,
+        PRIMARY KEY (host, id)
+    ) STRICT;
+    """,
 )
 
 

@@ -30,6 +30,7 @@ from opdeploy.store import database, keys
 
 NAME = "runs.sqlite3"
 LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
+SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
 SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
@@ -42,6 +43,16 @@ def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """``$XDG_STATE_HOME/opdeploy``, else ``~/.local/state/opdeploy``. A relative XDG_STATE_HOME does not count (XDG 0.8)."""
     state = Path(environment.get("XDG_STATE_HOME", ""))
     return (state if state.is_absolute() else Path.home() / ".local/state") / "opdeploy"
+
+
+@dataclass(frozen=True)
+class SignOff:
+    """Of a manual step: `digest` is of the text that was signed, `at` ISO 8601 UTC."""
+
+    digest: str
+    by: str
+    note: str
+    at: str
 
 
 @dataclass
@@ -127,14 +138,43 @@ class Store:
         with self._writing() as db:
             db.execute("INSERT OR REPLACE INTO passwords VALUES (?, ?, ?, ?)", row)
 
+    # ------------------------------------------------------------ manual steps
+
+    def steps(self, host: str) -> dict[str, SignOff]:
+        """What was signed off on a host, by the step's ID."""
+        return {row[0]: SignOff(*row[1:]) for row in self._all(SIGNED, _id(host))}
+
+    def sign_step(self, host: str, id: str, digest: str, by: str, note: str) -> None:
+        """Notes who has done a step; what was signed before of the same step is replaced."""
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)", (_id(host), id, digest, by, note, _now()))
+
+    def withdraw_step(self, host: str, id: str) -> None:
+        """A step is open again."""
+        with self._writing() as db:
+            db.execute("DELETE FROM steps WHERE host = ? AND id = ?", (_id(host), id))
+
+    # ------------------------------------------------------------ what no host can answer
+
     def answer(self, read: Read, host: str) -> Answer:
-        """Answers what only the controller knows: `calls.password_record`."""
-        if read.verb != "record.password":
-            return Failure(f"the run store has no answer to {read.verb}", id="opdeploy.NoVerb")
+        """Answers what only the controller knows: `calls.password_record`, `calls.step_record`."""
+        if read.verb == "record.password":
+            return self._password_record(read, host)
+        if read.verb == "record.step":
+            return self._step_record(read, host)
+        return Failure(f"the run store has no answer to {read.verb}", id="opdeploy.NoVerb")
+
+    def _password_record(self, read: Read, host: str) -> Answer:
         record = self.password(host, read.args["user"])
         if record is None:
             return None
         return {"same": record[0] == read.args["password"].fingerprint(self.key()), "set_at": record[1]}
+
+    def _step_record(self, read: Read, host: str) -> Answer:
+        found = self.steps(host).get(read.args["id"])
+        if found is None:
+            return None
+        return {"by": found.by, "note": found.note, "at": found.at, "same": found.digest == read.args["digest"]}
 
     # ------------------------------------------------------------ SQLite
 
@@ -146,6 +186,10 @@ class Store:
     def _one(self, query: str, *values: str) -> Any:
         with self._lock, database.told(self.folder / NAME):
             return self._connection.execute(query, values).fetchone()
+
+    def _all(self, query: str, *values: str) -> list[Any]:
+        with self._lock, database.told(self.folder / NAME):
+            return self._connection.execute(query, values).fetchall()
 
 
 @dataclass(frozen=True)
