@@ -10,7 +10,8 @@ from opdeploy import calls
 from opdeploy.lab.http import serve
 from opdeploy.lab.shells import Around
 from opdeploy.lab.windows import accounts, console, servers
-from opdeploy.lab.windows.computer import Behaviour, Computer, LoggedOn, request_lines
+from opdeploy.lab.windows.computer import Behaviour, Computer, LoggedOn
+from opdeploy.lab.windows.wire import request_lines
 from opdeploy.model import HostError, Secret
 from opdeploy.windows import agent
 from opdeploy.windows.session import Target

@@ -6,7 +6,6 @@ number of sessions.
 
 from __future__ import annotations
 
-import base64
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +18,7 @@ from opdeploy.lab.windows.accounts import ADMINISTRATORS, REMOTE_MANAGEMENT, Tok
 from opdeploy.lab.windows.agent import Agent
 from opdeploy.lab.windows.console import Command
 from opdeploy.lab.windows.state import State
-from opdeploy.lab.windows.wire import encode
+from opdeploy.lab.windows.wire import request_lines
 
 PLAIN = Around()
 
@@ -118,16 +117,6 @@ class Computer:
         administrator = next((sid for sid in reversed(members) if sid in self.state.users), "")
         sid = accounts.sid_of(self.state, f".\\{user}") if user else administrator
         return accounts.token_of(self.state, sid or "")
-
-
-def request_lines(id: int, calls: Sequence[Call], writes: int) -> list[str]:
-    """One request as its lines of standard input: secrets first."""
-    secrets: list[bytes] = []
-    sent = [
-        {"verb": call.verb, "args": encode(call.args, secrets, as_text=not call.verb.startswith("cmdlet."))} for call in calls
-    ]
-    head = [f"*{number} {base64.b64encode(secret).decode()}" for number, secret in enumerate(secrets, start=1)]
-    return [*head, json.dumps({"id": id, "writes": writes, "calls": sent})]
 
 
 def answers(count: int, replies: bytes) -> list[Answer]:

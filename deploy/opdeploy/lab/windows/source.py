@@ -20,11 +20,12 @@ _TOKEN = re.compile(r"'((?:[^']|'')*)'|\"([^\"]*)\"|\$(\w+)|(@\(|\)|\+|,)|\s+")
 
 @dataclass(frozen=True)
 class Source:
-    """`tables`: name -> {key: list of texts, or text}; `verbs`: name -> parameters, in lower case."""
+    """`text`: all of it; `tables`: name -> {key: list of texts, or text}; `verbs`: name -> parameters, in lower case."""
 
     verbs: dict[str, frozenset[str]] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     texts: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
 
     def listed(self, table: str, key: str) -> list[str] | None:
         """A table's line, None where it has none; names ignore case, as PowerShell's tables do."""
@@ -33,7 +34,7 @@ class Source:
 
 
 def read(text: str) -> Source:
-    source = Source()
+    source = Source(text=text)
     for found in _ASSIGNED.finditer(text):
         name, opening = found.group(1), found.group(2)
         if opening == "@{":

@@ -54,6 +54,14 @@ class State:
     """Services that run: their keys' names in lower case, sorted. Configuration is in the registry."""
     tasks: Json = field(default_factory=dict)
     """Full path in lower case -> {path, xml}."""
+    jobs: Json = field(default_factory=dict)
+    """Runners that live (`jobs`)."""
+    unfinished: list[Json] = field(default_factory=list)
+    """What programs that have ended left to a copy of themselves: {looks, installer}."""
+    web: Json = field(default_factory=dict)
+    """What this machine can download: URL -> base64."""
+    installer_runs: list[Json] = field(default_factory=list)
+    """Every run of an installer, in order: {program, line, exit}; exit is None where it did not end by itself."""
     password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})
 
     def tick(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, programs, registry, sddl
+from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, installers, jobs, programs, registry, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, registry_denied
 from opdeploy.lab.windows.source import Source
@@ -397,6 +397,7 @@ READS: dict[str, Callable[[Context, Arguments], Any]] = {
     "export.read": export_read,
     "group.members": group_members,
     "logon.probe": logon_probe,
+    "job.read": jobs.job_read,
 }
 WRITES: dict[str, Callable[[Context, Arguments], Any]] = {
     "cmdlet.write": cmdlet_write,
@@ -409,5 +410,9 @@ WRITES: dict[str, Callable[[Context, Arguments], Any]] = {
     "file.append": file_append,
     "file.commit": file_commit,
     "file.discard": file_discard,
+    "job.open": jobs.job_open,
+    "job.start": jobs.job_start,
+    "job.close": jobs.job_close,
+    "install.run": installers.install_run,
 }
 VERBS = READS | WRITES

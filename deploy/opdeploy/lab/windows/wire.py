@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from opdeploy.calls import Call
 from opdeploy.lab.windows.errors import Refused
 from opdeploy.model import Secret
 
@@ -89,6 +90,19 @@ def encode(value: Any, secrets: list[bytes], *, as_text: bool) -> Any:
         return "#" + base64.b64encode(value).decode()
     if isinstance(value, Mapping):
         return {name: encode(item, secrets, as_text=as_text) for name, item in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(item, Call) for item in value):
+        lines = request_lines(0, value, len(value))
+        return encode([Secret(line) if line.startswith("*") else line for line in lines], secrets, as_text=as_text)
     if isinstance(value, list | tuple):
         return [encode(item, secrets, as_text=as_text) for item in value]
     return value
+
+
+def request_lines(id: int, calls: Sequence[Call], writes: int) -> list[str]:
+    """One request as its lines of standard input: secrets first."""
+    secrets: list[bytes] = []
+    sent = [
+        {"verb": call.verb, "args": encode(call.args, secrets, as_text=not call.verb.startswith("cmdlet."))} for call in calls
+    ]
+    head = [f"*{number} {base64.b64encode(secret).decode()}" for number, secret in enumerate(secrets, start=1)]
+    return [*head, json.dumps({"id": id, "writes": writes, "calls": sent})]

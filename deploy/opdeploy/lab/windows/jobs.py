@@ -1,0 +1,155 @@
+"""Detached jobs: a folder that is closed to others, a runner that outlives its session, and the record that it writes there.
+
+A runner is an agent of its own. The lab's clock stands still, so a job takes *looks*: each `job.read` that finds it running is
+one, and after as many as its installers take (`installers`) it does its work before the next is answered. A test can stop
+anywhere in between; a restart of the machine (`restart`) ends a runner in the middle.
+
+Shape: ``state.jobs[id]`` is a runner that lives, ``{process, user, looks, msi, lines, programs}``: whether it holds Windows
+Installer's only place, the lines that it has read, and what it is going to run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opdeploy.lab.windows import accounts, errors, files, installers
+from opdeploy.lab.windows.accounts import ADMINISTRATORS, Token
+from opdeploy.lab.windows.state import Json, State
+from opdeploy.lab.windows.wire import decode, ended, reply
+
+if TYPE_CHECKING:
+    from opdeploy.lab.windows.verbs import Context
+
+CLOSED = ["(A;OICI;FA;;;SY)", "(A;OICI;FA;;;BA)"]
+
+
+def _folder(id: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{32}", id, re.IGNORECASE):
+        raise ended("BadName", f"'{id}' is no job")
+    return f"C:\\ProgramData\\opdeploy-{id}"
+
+
+def job_read(context: Context, given: Json) -> Json:
+    state, id = context.state, given["id"].lower()
+    folder = _folder(id)
+    installers.go_on(state)
+    if id in state.jobs:
+        state.jobs[id]["looks"] -= 1
+        if state.jobs[id]["looks"] < 0:
+            _carry_out(state, id)
+    if held := files.find(state, f"{folder}\\running"):
+        files.check(state, context.token, held, files.READ)
+    return {"folder": folder, "there": files.find(state, folder) is not None, "running": id in state.jobs}
+
+
+def job_open(context: Context, given: Json) -> None:
+    state, path = context.state, _folder(given["id"])
+    if files.find(state, path) is None:
+        files.check_can_add(state, context.token, path, files.ADD_FOLDER)
+        if not context.token.elevated:
+            text = "This security ID may not be assigned as the owner of this object."
+            raise errors.dotnet(text, "System.IO.IOException", -2147023589)
+        entry = files.put_folder(state, path, ADMINISTRATORS)
+        entry |= {"group": ADMINISTRATORS, "aces": CLOSED, "control": "P"}
+    _ours(context, path)
+
+
+def _ours(context: Context, path: str) -> None:
+    """As the agent's Find-JobFolder."""
+    entry = files.find(context.state, path)
+    if entry is None:
+        text = f"Cannot find path '{path}' because it does not exist."
+        type = "System.Management.Automation.ItemNotFoundException"
+        raise errors.item(text, type, "GetAcl_PathNotFound_Exception", "Get-Acl", "ObjectNotFound")
+    pattern = str(context.source.texts["closed"]).replace(r"\z", r"\Z")
+    if not re.search(pattern, files.text(context.state, entry), re.IGNORECASE):
+        raise ended("NotClosed", f"{path} is open to others: it is not ours")
+
+
+def job_start(context: Context, given: Json) -> None:
+    state, id = context.state, given["id"].lower()
+    folder, order = _folder(id), list(given["order"])
+    _ours(context, folder)
+    calls = _installs(order)
+    _write(state, folder, "agent", "\r\n".join([*context.source.text.splitlines(), ""]).encode())
+    if id in state.jobs:  # the new runner can't have `running`, and ends
+        _write(state, folder, "order", "\r\n".join([*order, ""]).encode())
+        return
+    task = f"\\opdeploy-{id}"
+    state.tasks.pop(task, None)  # it is registered with -Force, and gone when the runner is there
+    state.jobs[id] = {
+        "process": 4 * (1000 + int(id[:3], 16)),
+        "user": installers.SYSTEM if given.get("elevated") else context.token.user,
+        "msi": any(map(installers.is_msi, calls)) and not installers.busy(state),
+        "looks": sum(installers.looks(state, call) for call in calls),
+        "lines": [*context.source.text.splitlines(), ".", *order],
+        "programs": [{"program": call["program"], "line": call["line"]} for call in calls],
+    }
+    _begin(state, id)
+
+
+def job_close(context: Context, given: Json) -> None:
+    state, id = context.state, given["id"].lower()
+    path = _folder(id)
+    if files.find(state, path) is None:
+        return
+    _ours(context, path)
+    if id in state.jobs:
+        text = "The process cannot access the file 'replies' because it is being used by another process."
+        raise errors.dotnet(text, "System.IO.IOException", -2147024864)
+    for lower in [*files.below(state, path), path.lower()]:
+        del state.files[lower]
+
+
+def restart(state: State) -> None:
+    """What a restart of the machine does to runners and to what programs left behind: their work is never done."""
+    for runner in state.jobs.values():
+        state.installer_runs += [program | {"exit": None} for program in runner["programs"]]
+    state.jobs.clear()
+    state.unfinished.clear()
+
+
+# ---------------------------------------------------------------- the runner
+
+
+def _begin(state: State, id: str) -> None:
+    runner, folder = state.jobs[id], _folder(id)
+    _write(state, folder, "running", b"")
+    _write(state, folder, "replies", reply({"process": runner["process"], "started": state.time}))
+    if not runner["looks"]:
+        _carry_out(state, id)
+
+
+def _carry_out(state: State, id: str) -> None:
+    """The order, by an agent that has the same source."""
+    from opdeploy.lab.windows.agent import Agent  # which knows the verbs, and they know jobs
+
+    runner, said = state.jobs.pop(id), list[bytes]()
+    agent = Agent(state, _token(state, runner["user"]), threading.RLock(), said.append)
+    for line in runner["lines"]:
+        agent.take(line)
+    record = files.find(state, f"{_folder(id)}\\replies")
+    begun = files.data(record) if record else b""
+    _write(state, _folder(id), "replies", b"".join([begun, *said]))
+
+
+def _token(state: State, user: str) -> Token:
+    if user != installers.SYSTEM:
+        return accounts.token_of(state, user)
+    return Token(user, accounts.name_of(state, user) or user, ("S-1-1-0", "S-1-5-11", ADMINISTRATORS), True)
+
+
+def _installs(order: list[str]) -> list[Json]:
+    """The arguments of every `install.run` in an order's lines: secrets first, each on its own, then the request."""
+    heads = [line[1:].partition(" ") for line in order[:-1]]
+    secrets = {number: base64.b64decode(text) for number, _, text in heads}
+    calls: list[Any] = json.loads(order[-1])["calls"]
+    return [decode(call["args"], secrets) for call in calls if call["verb"] == "install.run"]
+
+
+def _write(state: State, folder: str, name: str, data: bytes) -> None:
+    files.put_file(state, f"{folder}\\{name}", ADMINISTRATORS, data)
