@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from opdeploy.lab.windows import source
 from opdeploy.windows import agent
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "powershell"))
@@ -21,8 +22,6 @@ NAMES = ("loader", "loader-raw", "loop", "read", "write")
 TEXTS = {name: (files("opdeploy.windows.agent") / f"{name}.ps1").read_text(encoding="ascii") for name in NAMES}
 CMDLETS = json.loads(gzip.decompress((files("opdeploy.lab") / "data/ps51_commands.json.gz").read_bytes()))["commands"]
 
-ENTRY = re.compile(r"^    '?([^'=]+?)'?\s*= @\(([^)]*)\)( \+ \$rule)?$", re.MULTILINE)
-QUOTED = re.compile(r"'([^']+)'")
 CODE = re.compile(r"`([^`]+)`")
 CHANGES = re.compile(
     r"(?:\.|::)(Create\w+|Set[A-Z]\w+|Delete\w*|Write\w+|Replace|Move|Copy\w*|Append\w+|Encrypt|Invoke\w*|Put\w*|Commit\w*)\("
@@ -34,9 +33,8 @@ CLEARED = re.compile(r"\$pending\.SetLength|-replace|\[regex\]::Replace")
 
 def table(text: str, variable: str) -> dict[str, set[str]]:
     """A table of the PowerShell: `$variable = @{ 'NAME' = @('A', 'B') ... }`."""
-    body = text.partition(f"${variable} = @{{")[2].partition("\n}")[0]
-    rule = set(QUOTED.findall(TEXTS["write"].partition("$rule = @(")[2].partition("\n)")[0]))
-    return {name: set(QUOTED.findall(given)) | (rule if more else set()) for name, given, more in ENTRY.findall(body)}
+    rows = source.read(text).tables[variable]
+    return {name: {value} - {""} if isinstance(value, str) else set(value) for name, value in rows.items()}
 
 
 def told(title: str) -> dict[str, set[str]]:
@@ -75,6 +73,7 @@ def test_it_says_how_long_the_agent_is() -> None:
     lines = {name: len(text.splitlines()) for name, text in TEXTS.items()}
     assert re.findall(r"^\| `([\w-]+)\.ps1` \| (\d+) \|", PAGE, re.MULTILINE) == [(n, str(k)) for n, k in lines.items()]
     assert f"\n{sum(lines.values())} lines in all" in PAGE
+    assert sum(lines.values()) < 600, "an IT department reads all of it in one sitting"
 
 
 @pytest.mark.parametrize(("half", "title"), [("read", "Verbs that read"), ("write", "Verbs that write")])
@@ -88,6 +87,8 @@ def test_every_verb_is_told(half: str, title: str) -> None:
         ("read", "reading", "Cmdlets that may be asked for", 3),
         ("read", "classes", "CIM classes that may be asked for", 3),
         ("write", "writing", "Cmdlets that may write", 15),
+        ("read", "asking", "SQL statements that may be asked", 3),
+        ("write", "ordering", "SQL statements that may write", 5),
     ],
 )
 def test_every_entry_of_a_list_is_told_with_its_parameters(half: str, variable: str, title: str, at_least: int) -> None:
@@ -101,12 +102,7 @@ def test_every_cmdlet_that_its_own_text_calls_is_told() -> None:
 
 
 def test_every_program_is_told_word_by_word() -> None:
-    line = next(line for line in TEXTS["write"].splitlines() if line.startswith("$programs = @{"))
-    listed = {
-        f"{program} {word}"
-        for program, words in re.findall(r"'([\w.]+)' = @\(([^)]*)\)", line)
-        for word in QUOTED.findall(words)
-    }
+    listed = {f"{program} {word}" for program, words in table(TEXTS["write"], "programs").items() for word in words}
     assert len(listed) >= 5
     assert set(told("Programs")) == listed | programs(TEXTS["read"]) | programs(TEXTS["write"])
 
