@@ -21,6 +21,7 @@ from opdeploy.resources import access
 from opdeploy.resources.base import Answers
 from opdeploy.resources.firewall_rule import ANY, ANY_OF_THEM, Firewall, FirewallRule, observed_properties, unmanaged
 from opdeploy.resources.local_user import Instant, account_sid
+from opdeploy.resources.share import Stored
 
 SYSTEM, ADMINISTRATORS, EVERYONE, AUTHENTICATED = "S-1-5-18", "S-1-5-32-544", "S-1-1-0", "S-1-5-11"
 LOCAL_ACCOUNT, LOCAL_ADMINISTRATOR = "S-1-5-113", "S-1-5-114"
@@ -254,13 +255,25 @@ def _registry_value(case: _Case) -> str:
     return ""
 
 
-# ---------------------------------------------------------------- files
+# ---------------------------------------------------------------- files, shares
 
 
 def _access_rule(case: _Case) -> str:
     rule, folder = case.change.resource, bool(case.answers.stat and case.answers.stat["directory"])
     before = access.descriptor(rule.path, case.answers)
-    after = rule.applied_to(before, folder)
+    return _loss(before, rule.applied_to(before, folder), folder)
+
+
+def _share(case: _Case) -> str:
+    share = case.change.resource
+    before = Stored(share.name, case.answers.shares).descriptor
+    if before is None or share.absent or share.permissions is None:
+        return ""
+    return _loss(before, share.listed(before), folder=False)
+
+
+def _loss(before: SecurityDescriptor, after: SecurityDescriptor, folder: bool) -> str:
+    """Whether SYSTEM or Administrators would no longer have the whole of what they had."""
     for sid in (SYSTEM, ADMINISTRATORS):
         if _loses(_held(before, sid, folder), _held(after, sid, folder)):
             return f"{Principal.of_sid(sid)} would lose full control"
@@ -283,6 +296,17 @@ def _loses(before: dict[str, int], after: dict[str, int]) -> bool:
     return any(mask & full == full and after.get(part, 0) & full != full for part, mask in before.items())
 
 
+# ---------------------------------------------------------------- SQL Server
+
+
+def _sql_login(case: _Case) -> str:
+    change, login = case.change, case.change.resource.login
+    shuts = change.action == "remove" or (change.touches("enabled") and change.resource.enabled is False)
+    if shuts and isinstance(login, Principal) and login.sid in case.own_sids:
+        return "this session's user gets into SQL Server by it"
+    return ""
+
+
 _JUDGES: dict[str, Callable[[_Case], str]] = {
     "local_user": _local_user,
     "group_members": _group_members,
@@ -291,4 +315,6 @@ _JUDGES: dict[str, Callable[[_Case], str]] = {
     "firewall_rule": _firewall_rule,
     "registry_value": _registry_value,
     "access_rule": _access_rule,
+    "sql_login": _sql_login,
+    "share": _share,
 }
