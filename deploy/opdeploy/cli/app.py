@@ -17,6 +17,7 @@ COMMANDS = {
     "snapshot": "Save a host's raw answers, to plan from later.",
     "explain": "Say what a kind of resource is, with an example.",
     "docs": "Write docs/reference from the code.",
+    "step": "List what only a person can do, and sign it off.",
     "lab": "Run simulated practice servers on this machine.",
     "demo": "Show the whole way on the lab, in under a minute.",
 }

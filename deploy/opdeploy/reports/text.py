@@ -176,8 +176,7 @@ def _manual_step(change: Change[Any]) -> Iterator[Line]:
     step, mark = change.resource, sign(change)
     head = f"  {mark} {printable(step.key):<18} {printable(step.title):<46} {', '.join(change.roles)}"
     yield head.rstrip(), STYLES[mark]
-    for name in ("who", "how", "why"):
-        yield from _told(name, getattr(step, name))
+    yield from ((line, "") for line in step_lines(step))
     if change.reason:
         yield f"      {printable(change.reason)}", "dim"
     if change.actual:
@@ -185,10 +184,11 @@ def _manual_step(change: Change[Any]) -> Iterator[Line]:
         yield f"      signed off by {printable(by.by)} on {by.at[:10]}: {printable(by.note)}", "dim"
 
 
-def _told(name: str, text: str) -> Iterator[Line]:
-    """A text of several lines, below its name."""
-    for title, line in zip_longest([name], text.split("\n"), fillvalue=""):
-        yield f"      {title:<16} {printable(line)}".rstrip(), ""
+def step_lines(step: Any) -> Iterator[str]:
+    """Who, how and why: the first line of each beside its name, the others below."""
+    for name in ("who", "how", "why"):
+        for title, line in zip_longest([name], getattr(step, name).split("\n"), fillvalue=""):
+            yield f"      {title:<16} {printable(line)}".rstrip()
 
 
 # ---------------------------------------------------------------- what it comes to
@@ -217,4 +217,4 @@ def _run_summary(run: Run) -> str:
     return f"{len(run.hosts)} hosts: {hosts}; resources: {_counted(_counts([i for host in run.hosts for i in host.items]))}"
 
 
-__all__ = ["NOTHING", "change_lines", "header", "plain", "product", "run_text", "show", "sign", "summary_line"]
+__all__ = ["NOTHING", "change_lines", "header", "plain", "product", "run_text", "show", "sign", "step_lines", "summary_line"]
