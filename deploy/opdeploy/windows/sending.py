@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import ceil
 from typing import IO, Any, Protocol
 
 from opdeploy.calls import SESSION_LOST, Answer, Failure, Read, Write, file_append, file_commit, file_stat
@@ -105,7 +106,7 @@ class Sending:
             end = offset + len(data)
             if end > arrived and (failure := self.host.try_write(file_append(self.path, offset, data))):
                 return failure
-            self.host.told(f"{end // MB} of {self.source.size // MB} MB")
+            self.host.told(f"{ceil(end / MB)} of {ceil(self.source.size / MB)} MB")
         return self.host.try_write(file_commit(self.path, self.source.sha256.lower()), self._patience)
 
     def _is_there(self) -> bool:
