@@ -143,7 +143,7 @@ def _check(state: State, path: str, given: Json) -> None:
     if given.get("subject"):
         installer = parse(data)
         signer = installer.signed_by if installer else {}
-        told = "; ".join((signer.get("status", "NotSigned"), signer.get("subject", ""), signer.get("issuer", "")))
+        told = "; ".join((signer["status"], signer["subject"], signer["issuer"])) if signer else "NotSigned"
         if told != f"Valid; {given['subject']}; {given['issuer']}":
             raise ended("BadSigner", f"{path} is signed: {told}")
 
