@@ -196,7 +196,7 @@ $verbs['install.run'] = {
     if ($file -and (Get-FileHash -LiteralPath $file -Algorithm SHA256).Hash -ne $sha256) { Stop-Call 'BadHash' "$file has another hash" }
     if ($subject) {
         $signature = Get-AuthenticodeSignature -LiteralPath $file
-        $signer = @($signature.Status, $signature.SignerCertificate.Subject, $signature.SignerCertificate.Issuer) -join '; '
+        $signer = @($signature.Status; $signature.SignerCertificate | Where-Object { $_ } | ForEach-Object { $_.Subject, $_.Issuer }) -join '; '
         if ($signer -cne "Valid; $subject; $issuer") { Stop-Call 'BadSigner' "$file is signed: $signer" }
     }
     try { return Invoke-Program $program $line $seconds } finally { if ($held) { $held.Dispose() } }
