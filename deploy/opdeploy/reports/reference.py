@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 from opdeploy.model import ExitCode, Principal, Secret
 from opdeploy.rendering import show
 from opdeploy.resources import KINDS
-from opdeploy.resources.base import KEY, OPTION, Part, Resource, Scoped, comparator
+from opdeploy.resources.base import KEY, OPTION, Part, Resource, Scoped, WrittenAs, comparator
 from opdeploy.resources.values import Duration
 
 MADE = "<!-- Made by `opdeploy docs` from the code: change that, not this. -->"
@@ -85,11 +85,13 @@ def as_data(told: Explained) -> dict[str, Any]:
 
 def _settings(model: type[BaseModel], inner: dict[str, tuple[Setting, ...]]) -> Iterator[Setting]:
     for name, field in model.model_fields.items():
-        for part in _models(field.annotation):
+        written = [item.model for item in field.metadata if isinstance(item, WrittenAs)]
+        for part in written or _models(field.annotation):
             if part.__name__ not in inner:
                 inner[part.__name__] = ()
                 inner[part.__name__] = tuple(_settings(part, inner))
-        yield Setting(name, _part(model, field), takes(field.annotation), _default(field), _says(model, name, field))
+        what = f"list of {_plain(written[0])}" if written else takes(field.annotation)
+        yield Setting(name, _part(model, field), what, _default(field), _says(model, name, field))
 
 
 def _part(model: type[BaseModel], field: FieldInfo) -> str:

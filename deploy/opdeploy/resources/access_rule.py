@@ -44,16 +44,27 @@ def _in_order(given: tuple[AppliesTo, ...]) -> tuple[AppliesTo, ...]:
 
 class AccessRule(Scoped):
     KIND = "access_rule"
+    EXAMPLE = r"""
+        - { path: 'D:\OP\gbd_common', principal: '.\op-support', rights: Modify }
+        - { path: 'D:\OP\Backup', principal: Guests, type: deny, rights: FullControl }
+    """
     ABSENT_WHEN = ("DriveNotFound",)
     SCOPE = "folder"
 
     path: Annotated[LocalPath, KEY]
+    """The folder or file."""
     principal: Annotated[Principal, KEY]
+    """Whom it is for."""
     type: Annotated[RuleType, KEY] = "allow"
+    """Allowed or denied."""
     rights: Rights | None = None
+    """One of Read, ReadAndExecute, Write, Modify, FullControl, or a list of .NET's FileSystemRights."""
     applies_to: Annotated[tuple[AppliesTo, ...], BeforeValidator(_one_or_more), AfterValidator(_in_order)] = ALL
+    """What of a folder it is for: itself, its subfolders, its files."""
     propagation: Propagation = "all_levels"
+    """Whether it reaches everything below a folder or only what is directly in it."""
     exact: Option = False
+    """This principal has no other rule of its own there."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

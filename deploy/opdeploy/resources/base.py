@@ -49,6 +49,13 @@ class Comparator:
     words: str = ""  # how, as the reference says it: 'ignoring case'
 
 
+@dataclass(frozen=True)
+class WrittenAs:
+    """How an inventory writes the items of a property, where that is another model than what they become."""
+
+    model: type[BaseModel]
+
+
 def _united(desired: Sequence[Any], actual: Sequence[Any] | None, exact: bool) -> Sequence[Any]:
     if exact or not actual:
         return desired
@@ -113,11 +120,13 @@ class Work:
     """Long work on the host for a resource, as its answers tell: under way, or ended, and with what error.
 
     `log`: what on the host says more of an error; `secrets` of the resource are taken out of it before anybody sees it.
+    `settling`: it ended, and what it left to be done may still be under way; after a while its `error` counts.
     """
 
     running: bool
     error: str = ""
     log: Read | None = None
+    settling: bool = False
 
 
 class Resource(BaseModel):
@@ -215,13 +224,17 @@ class Resource(BaseModel):
         """Tokens of what stands once this is there: ``account:.\\op``, ``path:d:\\op``, ``service:spooler``."""
         return frozenset()
 
+    def brings(self) -> frozenset[str]:
+        """Tokens of what comes to stand with it, though no call of ours makes it: what an installer installs."""
+        return frozenset()
+
     def needs(self) -> frozenset[str]:
         """Tokens of what this stands on. Accounts that only the host can resolve are needed by naming them."""
         return frozenset(account_token(principal.name) for principal in principals(self) if not principal.resolved)
 
     def stirs(self) -> frozenset[str]:
-        """Tokens of what its writes may change: whatever needs one of them is read again in the same request."""
-        return self.provides()
+        """Tokens of what its writes may change: whatever needs or is one of them is read again in the same request."""
+        return self.provides() | self.brings()
 
     def same_thing(self, other: Self) -> bool:
         return self.identity == other.identity

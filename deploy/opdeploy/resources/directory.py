@@ -25,12 +25,19 @@ from opdeploy.resources.values import LocalPath
 
 class Directory(Resource):
     KIND = "directory"
+    EXAMPLE = r"""
+        - { path: 'D:\OP\gdbmed', owner: Administrators, inherits: false }
+    """
     ABSENT_WHEN = ("DriveNotFound",)
 
     path: Annotated[LocalPath, KEY]
+    """Where it stands; folders above it are made with it."""
     owner: Principal | None = None
+    """Whose it is."""
     inherits: bool | None = None
+    """Whether it takes access rules from the folder above."""
     keep_inherited: Option = True
+    """With `inherits: false`: whether what it inherited so far stays, as rules of its own."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -78,15 +78,25 @@ def _shaded(digest: str, path: Any) -> Secret:
 class File(Resource):
     model_config = ConfigDict(hide_input_in_errors=True)
     KIND = "file"
+    EXAMPLE = r"""
+        - { path: 'D:\OP\config\op.ini', content: "[server]\nport = 3050\n" }
+    """
     ABSENT_WHEN = ("DriveNotFound",)
 
     path: Annotated[LocalPath, KEY]
+    """Where it stands on the host."""
     content: Annotated[bytes | None, OPTION, Field(repr=False), PlainSerializer(_size)] = None
+    """What is in it; most often from the role `files`, which fills in templates."""
     encoding: Annotated[Encoding, OPTION] = "utf-8"
+    """How its text is written."""
     line_ends: Annotated[LineEnds, OPTION] = "crlf"
+    """What ends a line of its text."""
     sensitive: Option = False
+    """Whether there is a secret in it: then nothing of it is shown."""
     sha256: Annotated[str | Secret | None, BeforeValidator(lambda value: value and _digest(value))] = None
+    """The digest of its content, which is how it is compared."""
     leftover: Annotated[str, LEFTOVER, Field(pattern=r"^(nothing|\d+ bytes)$")] = NO_LEFTOVER
+    """A piece that a broken run left beside it; nothing is what it should be."""
 
     @model_validator(mode="before")
     @classmethod

@@ -140,28 +140,55 @@ PlainText = Annotated[str, AfterValidator(_plain)]
 
 class FirewallRule(Scoped):
     KIND = "firewall_rule"
+    EXAMPLE = """
+        - name: OP-Firebird-In
+          group: OP
+          direction: inbound
+          action: allow
+          protocol: TCP
+          local_ports: [3050, 3051]
+          remote_addresses: [10.20.0.0/24]
+    """
     SCOPE = "group"
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
     REPLACE_ON: ClassVar[tuple[str, ...]] = ("group",)  # no cmdlet moves a rule into another group
 
     name: Annotated[str, KEY]
+    """Its id, which Windows' console does not show; the only thing that names one rule."""
     display_name: PlainText | None = None
+    """The text that Windows' console shows."""
     description: PlainText | None = None
+    """What it is for."""
     group: PlainText | None = None
+    """The group it stands in; a new one means a new rule."""
     direction: Annotated[Literal["inbound", "outbound"] | None, BeforeValidator(_word)] = None
+    """Which way the connection is opened."""
     action: Annotated[Literal["allow", "block", "bypass"] | None, BeforeValidator(_word)] = None
+    """What happens to traffic that it speaks of."""
     enabled: bool | None = None
+    """Whether it counts."""
     profiles: Annotated[Words | None, _several(_choices("domain", "private", "public")), AS_SET] = None
+    """In which kinds of network; `any` is all."""
     protocol: Annotated[str | None, BeforeValidator(_protocol)] = None
+    """TCP, UDP, ICMPv4, ICMPv6, `any` or a number."""
     local_ports: Ports = None
+    """Ports here: numbers, ranges 5000-5020, RPC, RPCEPMap … or `any`."""
     remote_ports: Ports = None
+    """Ports over there, in the same forms."""
     icmp_types: Annotated[Words | None, _several(_icmp_types), AS_SET] = None
+    """Types of ICMP messages, with a code `3:4`, or `any`."""
     local_addresses: Annotated[Words | None, _several(_local_addresses), AS_SET] = None
+    """Addresses here: single ones, networks, ranges, or `any`."""
     remote_addresses: Annotated[Words | None, _several(lambda i: firewall_rules.addresses(map(str, i))), AS_SET] = None
+    """Addresses over there, in the same forms, or LocalSubnet, DNS, DHCP … or `any`."""
     program: Annotated[Annotated[str, AfterValidator(_program)] | None, IGNORE_CASE] = None
+    """The program's path, `System` for the kernel, or `any`."""
     service: Annotated[Annotated[str, AfterValidator(_service)] | None, IGNORE_CASE] = None
+    """A service's short name, or `any`."""
     interface_types: Annotated[Words | None, _several(_choices("wired", "wireless", "remote_access")), AS_SET] = None
+    """Kinds of network adapters; `any` is all."""
     edge_traversal: Annotated[Literal["block", "allow", "defer_to_app", "defer_to_user"] | None, BeforeValidator(_word)] = None
+    """Whether traffic through a NAT device is let in."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

@@ -24,10 +24,17 @@ NOT_MAPPED = "IdentityNotMappedException"  # how the type ends that a SID which 
 
 class GroupMembers(Resource):
     KIND = "group_members"
+    EXAMPLE = r"""
+        - { group: Remote Desktop Users, members: ['.\op-support'] }
+        - { group: Backup Operators, members: [], exact: true }
+    """
 
     group: Annotated[Principal, KEY]
+    """The local group."""
     members: Annotated[tuple[Principal, ...] | None, ADDITIVE] = None
+    """Who must be in it; with `absent`, who must not."""
     exact: Option = False
+    """Nobody else may be in it."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -82,6 +89,7 @@ class GroupMembers(Resource):
         return ""
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
+        self._must_be_there(answers)
         before = tuple(Principal.of_sid(sid) for sid in answers.members)
         after = self.outcome(change, answers)
         if new := [member.trustee for member in after if member not in before]:

@@ -109,16 +109,31 @@ Line = Annotated[str, AfterValidator(_line)]
 
 class LocalUser(Resource):
     KIND = "local_user"
+    EXAMPLE = """
+        - name: op-support
+          full_name: OP support
+          enabled: true
+          password_never_expires: true
+          account_expires: never
+    """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("UserNotFound",)
 
     name: Annotated[str, KEY, BeforeValidator(_name)]
+    """As Windows lists it, without the machine's name; up to 20 characters."""
     full_name: Line | None = None
+    """The name that people are shown."""
     description: Annotated[Line, AfterValidator(_short)] | None = None
+    """Up to 48 characters."""
     enabled: bool | None = None
+    """Whether it may log on."""
     password_never_expires: bool | None = None
+    """Whether the machine's maximum age of passwords leaves it out."""
     user_may_not_change_password: bool | None = None
+    """Whether only an administrator may change its password."""
     account_expires: Literal["never"] | Instant | None = None
+    """Until when it may log on: `never`, a date, or a time with its zone."""
     password: Annotated[Secret | Unproven | None, BeforeValidator(_password)] = None
+    """Set when it is made, and when the inventory's is another one than was set last."""
 
     @property
     def key(self) -> str:

@@ -107,17 +107,26 @@ def _bits(value: Any) -> Any:
 
 class RegistryValue(Resource):
     KIND = "registry_value"
+    EXAMPLE = r"""
+        - { path: 'SOFTWARE\OP\Server', name: Port, type: dword, data: 3050 }
+    """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = (
         "HRESULT 0x8004100e",  # no such namespace: this Windows keeps no resultant set
         "HRESULT 0x80041010",  # no such class
     )
 
     hive: Annotated[Hive, BeforeValidator(_hive), KEY] = "local_machine"
+    """The hive."""
     path: Annotated[str, AfterValidator(_path), KEY]
+    """The key below the hive."""
     name: Annotated[str, KEY] = ""
+    """The value's name; '' is a key's default value."""
     view: Annotated[Literal["64", "32"], BeforeValidator(_bits), KEY] = "64"
+    """The 64-bit or the 32-bit view of it."""
     type: ValueType | None = None
+    """What kind of data."""
     data: Data | None = None
+    """The data: text, a number, a list of texts, or bytes as '0a 1b'."""
 
     @field_validator("data", mode="plain")
     @classmethod

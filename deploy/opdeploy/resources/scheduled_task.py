@@ -29,7 +29,7 @@ from opdeploy.calls import Write, cmdlet_read, cmdlet_write, sid_resolve
 from opdeploy.formats import task_xml
 from opdeploy.formats.task_xml import Element, Normal, Value
 from opdeploy.model import Change, Machine, Principal, Unknown
-from opdeploy.resources.base import KEY, OPTION, Answers, Reads, Resource, principals
+from opdeploy.resources.base import KEY, OPTION, Answers, Reads, Resource, WrittenAs, principals
 from opdeploy.resources.task_parts import ActionSettings, Piece, TriggerSettings, account, flat, iso, shown, text_element
 from opdeploy.resources.values import Duration, observed
 
@@ -86,10 +86,12 @@ def _limit(value: Any, info: ValidationInfo) -> Any:
 class Restart(BaseModel):
     """How often a task that failed is started again, and how long after."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     count: Annotated[int, Field(ge=1)]
+    """How often."""
     interval: Duration
+    """After how long: 1m to 31d."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -110,35 +112,67 @@ Limit = Annotated[Duration | str | None, BeforeValidator(_limit)]
 
 class ScheduledTask(Resource):
     KIND = "scheduled_task"
+    EXAMPLE = r"""
+        - path: '\OP\Nightly update'
+          triggers: [{ when: daily, at: '02:30' }]
+          actions: [{ command: 'D:\OP\Services\update.cmd' }]
+          principal: SYSTEM
+          execution_time_limit: 2h
+    """
     # The first is what a public script tells a missing task of Export-ScheduledTask by; the second would be a missing folder's,
     # the third a query's. None of them was seen here on a Windows.
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("HRESULT 0x80070002,", "HRESULT 0x80070003,", "CmdletizationQuery_NotFound")
 
     path: Annotated[TaskPath, KEY]
+    """Its folder and name: `\\OP\\Nightly`."""
     xml: Annotated[str | None, OPTION] = None
+    """The whole task as Task Scheduler exports it; what else is given here counts before it."""
     description: str | None = None
-    triggers: Annotated[tuple[InstanceOf[Piece], ...] | None, _pieces(TriggerSettings)] = None
-    actions: Annotated[tuple[InstanceOf[Piece], ...] | None, _pieces(ActionSettings)] = None
+    """What it is for."""
+    triggers: Annotated[tuple[InstanceOf[Piece], ...] | None, _pieces(TriggerSettings), WrittenAs(TriggerSettings)] = None
+    """What starts it."""
+    actions: Annotated[tuple[InstanceOf[Piece], ...] | None, _pieces(ActionSettings), WrittenAs(ActionSettings)] = None
+    """What it runs."""
     principal: Principal | None = None
+    """As whom: a built-in account, a managed one, or with `logon_type: s4u` any local account."""
     logon_type: Literal["service", "s4u", "group", "password", "interactive", "interactive_or_password", "none"] | None = None
+    """How it logs on; a stored password is refused."""
     run_level: Literal["limited", "highest"] | None = None
+    """Whether it runs with all rights of its account."""
     enabled: bool | None = None
+    """Whether it starts at all."""
     start_when_available: bool | None = None
+    """Whether a start that was missed is made up for."""
     allow_start_on_demand: bool | None = None
+    """Whether it may be started by hand."""
     allow_hard_terminate: bool | None = None
+    """Whether it may be ended by force."""
     disallow_start_if_on_batteries: bool | None = None
+    """Whether it stays away on battery; Windows' default is yes, also on a UPS."""
     stop_if_going_on_batteries: bool | None = None
+    """Whether it is stopped when power fails; Windows' default is yes."""
     run_only_if_network_available: bool | None = None
+    """Whether it needs a network."""
     run_only_if_idle: bool | None = None
+    """Whether the machine has to be idle."""
     wake_to_run: bool | None = None
+    """Whether it wakes the machine."""
     hidden: bool | None = None
+    """Whether the console hides it."""
     multiple_instances: Literal["ignore_new", "parallel", "queue", "stop_existing"] | None = None
+    """What happens when it should start and still runs."""
     priority: Annotated[int, Field(ge=0, le=10)] | None = None
+    """0 (highest) to 10; 7 is below normal, 4 to 6 normal."""
     execution_time_limit: Limit = None
+    """After how long it is stopped."""
     delete_expired_after: Limit = None
+    """How long after its last trigger it is deleted."""
     restart_on_failure: Restart | Literal["never"] | None = None
+    """How often and after how long it is tried again."""
     security: str | None = None
+    """Who may see and run it, as SDDL."""
     other: tuple[str, ...] | None = None
+    """Settings that are not known here, kept as they are in the XML."""
 
     @model_validator(mode="before")
     @classmethod

@@ -60,12 +60,16 @@ def _step(text: str) -> str:
 class Recovery(BaseModel):
     """What the control manager does when the service fails; the last step is for every later failure too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     actions: tuple[Annotated[str, AfterValidator(_step)], ...]
+    """What is done at the first, second and every later failure: `restart 1m`, `run 30s`, `reboot 5m`, `none`."""
     reset: Literal["never"] | Duration = Duration(0)
+    """After how long without a failure counting begins anew."""
     command: str = ""
+    """What `run` runs."""
     on_error_exit: bool = False
+    """Whether an end with an error counts as a failure."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -86,10 +90,12 @@ class Recovery(BaseModel):
 class Grant(BaseModel):
     """What one principal may do with the service."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     principal: Principal
+    """Who."""
     rights: tuple[Literal["query", "start", "stop", "pause", "user_control"], ...]
+    """May do what."""
 
     def __str__(self) -> str:
         return f"{self.principal}: {', '.join(self.rights) or 'nothing'}"
@@ -135,18 +141,36 @@ COMMAND = Comparator(same=_same_command)
 
 class Service(Resource):
     KIND = "service"
+    EXAMPLE = r"""
+        - name: OPMsg
+          start_mode: automatic_delayed
+          state: running
+          recovery: { actions: [restart 1m, restart 5m, none], reset: 1d }
+          grants:
+            - { principal: '.\op-support', rights: [query, start, stop] }
+    """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
 
     name: Annotated[Text, AfterValidator(_service_name), KEY]
+    """Its short name, as Get-Service shows it."""
     command_line: Annotated[str | None, COMMAND] = None
+    """What is run, with its arguments; needed to make it."""
     display_name: str | None = None
+    """The name in Windows' console."""
     description: str | None = None
+    """What it is for."""
     start_mode: StartMode | None = None
+    """When it is started."""
     state: Literal["running", "stopped"] | None = None
+    """Whether it runs."""
     account: Principal | None = None
+    """As whom it runs: a built-in account, a virtual one (NT SERVICE\\NAME) or a managed one (DOMAIN\\NAME$)."""
     dependencies: Annotated[tuple[str, ...] | None, AS_SET_IGNORING_CASE] = None
+    """Services that have to run before it."""
     recovery: Recovery | None = None
+    """What Windows does when it fails."""
     grants: Annotated[tuple[Grant, ...] | None, HELD] = None
+    """Who may do what with it, besides those who may already."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

@@ -227,21 +227,34 @@ _ALLOWED = {
 class TriggerSettings(BaseModel):
     """When a task starts: `{when: weekly, at: '02:00', days: [monday, friday]}`. Anything rarer is written as XML."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     when: Literal["daily", "weekly", "monthly", "once", "startup", "logon"]
+    """What kind of moment."""
     at: Annotated[str, BeforeValidator(_clock)] | None = None
+    """Time of day, the host's clock: '02:30'."""
     date: datetime.date | None = None
+    """The day, with `once`; else the first one."""
     every: Annotated[int, Field(ge=1, le=365)] | None = None
+    """Every so many days or weeks."""
     days: Annotated[tuple[Weekday, ...], Field(min_length=1)] | None = None
+    """Weekdays, with `weekly`."""
     days_of_month: Annotated[tuple[DayOfMonth, ...], Field(min_length=1)] | None = None
+    """Days 1 to 31 and `last`, with `monthly`."""
     months: Annotated[tuple[Month, ...], Field(min_length=1)] | None = None
+    """Months, with `monthly`; all where left out."""
     account: Principal | None = None
+    """Whose logon, with `logon`; anybody's where left out."""
     delay: Duration | None = None
+    """How long after start-up or logon."""
     random_delay: Duration | None = None
+    """Up to how much later, by chance."""
     repeat_every: Duration | None = None
+    """Again after so long, 1m to 31d."""
     repeat_for: Duration | None = None
+    """For how long it is repeated."""
     enabled: bool = True
+    """Whether it counts."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -291,11 +304,14 @@ class TriggerSettings(BaseModel):
 class ActionSettings(BaseModel):
     """What a task runs. The command is no shell's line: arguments stand apart."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     command: Text
+    """The program; no shell's line."""
     arguments: str = ""
+    """What follows it."""
     working_directory: str = ""
+    """In which folder."""
 
     def piece(self) -> Piece:
         given = (("Command", self.command), ("Arguments", self.arguments), ("WorkingDirectory", self.working_directory))

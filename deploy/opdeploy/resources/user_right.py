@@ -59,10 +59,17 @@ def _right(text: str) -> str:
 
 class UserRight(Resource):
     KIND = "user_right"
+    EXAMPLE = r"""
+        - { right: SeBatchLogonRight, principals: ['.\op-support'] }
+        - { right: SeDenyNetworkLogonRight, principals: [Guests] }
+    """
 
     right: Annotated[str, KEY, AfterValidator(_right)]
+    """Windows' constant of it: `SeBatchLogonRight`, `SeServiceLogonRight` …"""
     principals: Annotated[tuple[Principal, ...] | None, ADDITIVE] = None
+    """Who must hold it; with `absent`, who must not."""
     exact: Option = False
+    """Nobody else may hold it."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
