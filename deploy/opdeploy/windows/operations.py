@@ -28,6 +28,7 @@ from opdeploy.windows.carrier import AgentCommand, Look, Refusal
 from opdeploy.windows.station import Station, pauses
 
 PASSES = 2  # a resource may need what its own first write made
+SETTLES = 120.0  # seconds that ended work may take to show
 
 
 def expect(*resources: Resource) -> None:
@@ -68,17 +69,18 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
     """
     for _ in range(PASSES):
         change = plan_one(managed, world)
-        if change.verdict in ("in_sync", "not_applicable"):
+        if change.verdict in ("in_sync", "not_applicable") or change.resource.BY_HAND:
             return
         if change.action == "none":
             yield Refusal(f"{change.resource.KIND} {change.resource.key}: {change.reason}")
             return
         answers = world.answers(change.resource)
+        untold = change.resource.reboot(answers)  # an earlier run did not live to say so
         yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world, station.desired))
         if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
             yield AgentCommand(reads=further)
         yield from _to_the_end(change, world, station)
-        if why := change.resource.reboot(world.answers(change.resource)):
+        if why := change.resource.reboot(world.answers(change.resource)) or untold:
             station.reboots[change.resource.KIND + "/" + change.resource.key] = why
         station.remember(change.resource)
     left = plan_one(managed, world)
@@ -88,9 +90,11 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
 
 def _to_the_end(change: Change[Any], world: World, station: Station) -> Iterator[StringCommand]:
     """Waits for long work; what it failed with is the change's error, with what its log says."""
-    resource, waits = change.resource, pauses()
-    while (work := resource.work(world.answers(resource))) and work.running:
-        yield Look(read_back(change, world), next(waits))
+    resource, waits, left = change.resource, pauses(), SETTLES
+    while (work := resource.work(world.answers(resource))) and work.running and left > 0:
+        pause = next(waits)
+        left -= pause if work.settling else 0
+        yield Look(read_back(change, world), pause)
     if work and work.error:
         if work.log:
             yield Look([work.log], 0)
