@@ -13,12 +13,25 @@ from opdeploy.calls import Failure, Read, export_read, host_read, name_resolve, 
 from opdeploy.calls import group_members as members_read
 from opdeploy.guard import Session
 from opdeploy.model import Change, HostFailed, Secret
-from opdeploy.planning import Desired, Managed, World, first_reads, machine, ordered, plan, plan_one, second_reads
+from opdeploy.planning import (
+    Desired,
+    Managed,
+    World,
+    first_reads,
+    foreseen,
+    machine,
+    ordered,
+    plan,
+    plan_one,
+    second_reads,
+    stirred_reads,
+)
 from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.base import Resource, Scope
 from opdeploy.resources.firewall_rule import FirewallRule, shared_reads
 from opdeploy.resources.group_members import GroupMembers
 from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.package import Package
 from opdeploy.resources.service import Service
 from opdeploy.resources.user_right import UserRight
 
@@ -133,6 +146,47 @@ def test_what_stands_on_something_that_the_plan_makes_is_known_after_apply() -> 
     change = plan_one(Managed(rule), around)
     assert (change.verdict, change.action) == ("would_change", "create")
     assert set(change.known_after_apply) == set(change.properties) >= {"rights"}
+
+
+def firebird(**given: Any) -> Package:
+    source = {"source": {"url": "https://op.example/firebird.exe"}, "sha256": "0" * 64}
+    detect = {"key": "FBDBServer_3_0_x64_is1"}
+    brought = {"provides_services": ["Firebird"], "provides_paths": ["C:\\Firebird"]}
+    return Package.model_validate({"name": "Firebird", "type": "inno", "detect": detect, **source, **brought, **given})
+
+
+def without_firebird(*there: str) -> World:
+    keys = {name: {"values": {}} for name in there}
+    job = {"folder": "C:\\ProgramData\\opdeploy-1", "there": False, "running": False}
+    return world(
+        *answered(firebird(), view_64={"values": {}, "subkeys": keys}, view_32=None, job=job),
+        *answered(Service(name="Firebird"), config=None, status=GONE),
+    )
+
+
+def test_a_service_that_a_package_of_this_plan_brings_is_known_after_apply_in_whatever_order() -> None:
+    service = Service(name="Firebird", start_mode="automatic_delayed")
+    for given in permutations([firebird(), service]):
+        (package, no_writes), (change, writes) = foreseen(desired(*given), without_firebird())
+        assert (package.resource.key, package.action, change.resource.key, change.action) == (
+            "Firebird", "create", "Firebird", "create",
+        )  # fmt: skip
+        assert change.known_after_apply == ("start_mode",)
+        assert writes is None
+        assert no_writes
+
+
+def test_a_service_that_its_package_should_have_brought_before_is_not_known_after_apply() -> None:
+    package, change = plan(
+        desired(firebird(), Service(name="Firebird", state="running")), without_firebird("FBDBServer_3_0_x64_is1")
+    )
+    assert package.verdict == "in_sync"
+    assert (change.action, change.refused, change.known_after_apply) == ("none", True, ())
+
+
+def test_what_a_package_brings_is_read_again_with_it() -> None:
+    service = Service(name="firebird", state="running")
+    assert set(service.reads().values()) <= set(stirred_reads(firebird(), desired(firebird(), service)))
 
 
 def test_a_name_that_nobody_has_and_nothing_makes_is_refused_with_the_name() -> None:

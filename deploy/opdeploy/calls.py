@@ -181,7 +181,7 @@ def sql_read(statement: str, server: str, database: str, **values: str | Secret)
 
 
 def job_read(id: str) -> Read:
-    """-> {"folder": where it is or would be, "there": bool, "running": whether its runner lives}; what it said: `resources.jobs`."""
+    """-> {"folder": where it is or would be, "there": bool, "running": whether its runner lives}; replies: `resources.jobs`."""
     return Read("job.read", {"id": id})
 
 
@@ -262,7 +262,7 @@ def install_run(
     *,
     file: str = "",
     sha256: str = "",
-    url: str = "",
+    url: str | Secret = "",
     subject: str = "",
     issuer: str = "",
 ) -> Write:

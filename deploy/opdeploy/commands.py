@@ -93,6 +93,48 @@ def _file_discard(args: Mapping[str, Any]) -> str:
     return f"Remove-Item -LiteralPath {value(args['path'] + '.opdeploy')}"
 
 
+def _file_push(args: Mapping[str, Any]) -> str:
+    said = f"<{args['size']} bytes, SHA-256 {args['sha256']}>"
+    return f"Copy-Item -LiteralPath {value(args['source'])} -Destination {value(args['path'])} -ToSession <the host> {said}"
+
+
+def _job(args: Mapping[str, Any]) -> str:
+    return f'"$env:ProgramData\\opdeploy-{args["id"]}"'
+
+
+def _job_open(args: Mapping[str, Any]) -> str:
+    return f"New-Item -ItemType Directory -Path {_job(args)} <closed to all but SYSTEM and Administrators>"
+
+
+def _job_start(args: Mapping[str, Any]) -> str:
+    """What it carries out, in a process that outlives the session."""
+    who = "SYSTEM" if args["elevated"] else "the session's user"
+    return f"Start-Process <as {who}, its record in {_job(args)}> {{ {'; '.join(map(line, args['order']))} }}"
+
+
+def _job_close(args: Mapping[str, Any]) -> str:
+    return f"Remove-Item -LiteralPath {_job(args)} -Recurse"
+
+
+def _install_run(args: Mapping[str, Any]) -> str:
+    """The line of one with secrets is a secret whose source is the line without them."""
+    given = args["line"].source if isinstance(args["line"], Secret) else args["line"]
+    checks = {
+        "fetched from": value(args["url"]) if args["url"] else "",
+        "SHA-256": args["sha256"],
+        "signed by": f"{args['subject']}, issued by {args['issuer']}" if args["subject"] else "",
+        "at most": f"{args['seconds']} s",
+    }
+    said = "; ".join(f"{name} {text}" for name, text in checks.items() if text)
+    return " ".join(filter(None, ("&", value(args["program"]), given, f"<{said}>")))
+
+
+def _sql_write(args: Mapping[str, Any]) -> str:
+    """The statement by its name; what it makes of these values stands in the agent's table."""
+    where = f"SQL Server {args['server']}, database {args['database']}"
+    return f"<{where}: {args['statement']}> {_parameters(args['values'])}"
+
+
 _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cmdlet.read": _cmdlet,
     "cmdlet.write": _cmdlet,
@@ -102,7 +144,13 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "sddl.write": _sddl_write,
     "service.sddl.write": _service_sddl_write,
     "rights.write": _rights_write,
+    "sql.write": _sql_write,
     "file.append": _file_append,
     "file.commit": _file_commit,
     "file.discard": _file_discard,
+    "file.push": _file_push,
+    "job.open": _job_open,
+    "job.start": _job_start,
+    "job.close": _job_close,
+    "install.run": _install_run,
 }

@@ -112,12 +112,13 @@ def reads_after(resource: Resource, observation: Observation) -> list[Read]:
 
 
 def stirred_reads(changed: Resource, desired: Desired) -> list[Read]:
-    """What other resources and scopes have to ask again once this one was changed, since they stand on it.
+    """What other resources and scopes have to ask again once this one was changed, since they stand on it or came with it.
 
     An account now has a SID, a folder is there, what is below it inherits anew: the old answers would be *stale*.
     """
     tokens = changed.stirs()
-    reads = [read for managed in desired.resources if managed.resource.needs() & tokens for read in reads_of(managed.resource)]
+    stirred = [m.resource for m in desired.resources if (m.resource.needs() | m.resource.provides()) & tokens]
+    reads = [read for resource in stirred for read in reads_of(resource)]
     return reads + [read for scope, _ in desired.scopes if scope.needs() & tokens for read in scope.reads().values()]
 
 
@@ -163,19 +164,28 @@ def foreseen(desired: Desired, world: World) -> Iterator[tuple[Change[Any], Writ
     then, lists = world, list[Write]()
     for managed in ordered([*_unmanaged(desired, world.observation), *desired.resources]):
         change = plan_one(managed, then)
-        if change.action in ("create", "update", "replace") or change.verdict == "in_sync":
-            then.made |= managed.resource.provides() if not managed.resource.absent else set()
         writes = _writes(change, then, lists)
+        if change.action in ("create", "update", "replace") or change.verdict == "in_sync":
+            then.made |= _made(managed.resource, change)
         yield change, writes
         if new := access.lists(writes or ()):
             lists += new
             then = replace(then, observation=then.observation | access.foretold(new, then.observation))
 
 
+def _made(resource: Resource, change: Change[Any]) -> frozenset[str]:
+    """Tokens of what stands after a change. What an installer should have brought before is not there because of it."""
+    if resource.absent:
+        return frozenset()
+    return resource.provides() | (resource.brings() if change.action != "none" else frozenset())
+
+
 def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes | None:
     """None where they hang on what this plan makes: an account, a folder, an access list that it wrote before."""
     if change.action == "none":
         return ()
+    if _brought(change, world):
+        return None
     try:
         writes = tuple(change.resource.writes(change, world.answers(change.resource)))
     except (Unknown, Missing):
@@ -197,10 +207,18 @@ def plan_one(managed: Managed, world: World) -> Change[Any]:
         return replace(base, verdict="unknown", reason=unknown.reason)
     except Missing as missing:
         return _standing_on_nothing(base, missing, world)
+    change = compare(base, actual)
+    if _brought(change, world):
+        return replace(change, known_after_apply=tuple(change.properties))
     try:
-        return _judged(compare(base, actual), answers, world)
+        return _judged(change, answers, world)
     except Unknown as unknown:
         return replace(base, actual=actual, verdict="unknown", reason=unknown.reason)
+
+
+def _brought(change: Change[Any], world: World) -> bool:
+    """Whether an earlier change of this plan brings the very thing that is not there yet (a package its service)."""
+    return change.action == "create" and bool(change.resource.provides() & world.made)
 
 
 def _judged(change: Change[Any], answers: Answers, world: World) -> Change[Any]:
@@ -353,18 +371,19 @@ def _unmanaged(desired: Desired, observation: Observation) -> list[Managed]:
 def ordered(resources: Iterable[Managed]) -> list[Managed]:
     """As given, but what a resource stands on comes first; what is removed, last of all, in reverse."""
     given = list(resources)
-    makers = {token: m for m in given if not m.resource.absent for token in m.resource.provides()}
+    wanted = [m for m in given if not m.resource.absent]
+    brought = {token: m for m in wanted for token in m.resource.brings()}
+    makers = brought | {token: m for m in wanted for token in m.resource.provides()}
     done: dict[int, Managed] = {}
 
     def place(managed: Managed, above: tuple[int, ...]) -> None:
         if id(managed) in done or id(managed) in above:
             return
-        for token in sorted(managed.resource.needs()):
-            if token in makers:
-                place(makers[token], (*above, id(managed)))
+        under = [brought[token] for token in sorted(managed.resource.provides()) if token in brought]
+        for maker in [*under, *(makers[token] for token in sorted(managed.resource.needs()) if token in makers)]:
+            place(maker, (*above, id(managed)))
         done[id(managed)] = managed
 
-    for managed in given:
-        if not managed.resource.absent:
-            place(managed, ())
+    for managed in wanted:
+        place(managed, ())
     return [*done.values(), *reversed([m for m in given if m.resource.absent])]

@@ -28,3 +28,12 @@ def argument(text: str) -> str:
 def line(*arguments: str) -> str:
     """Several arguments as one line."""
     return " ".join(argument(one) for one in arguments)
+
+
+def program(line: str) -> tuple[str, str] | None:
+    """A line as installers leave it, taken apart: the program without its quotes, and the rest as it stands.
+
+    A path with blanks may stand there without quotes: it ends at its ``.exe``. None where no program can be told.
+    """
+    found = re.match(r'\s*(?:"([^"]+)"|(.+?\.exe)(?=\s|\Z)|(\S+))(.*)\Z', line, re.IGNORECASE | re.DOTALL)
+    return (found[1] or found[2] or found[3], found[4].strip()) if found else None

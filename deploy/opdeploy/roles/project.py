@@ -6,10 +6,12 @@ validated, so that a role's generator stays pure. A name that is not there is an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -19,6 +21,9 @@ from pydantic_core import CoreSchema, core_schema
 from opdeploy.inventory import near
 from opdeploy.model import Secret
 from opdeploy.rendering import secrets
+from opdeploy.resources.installers import LocalFile
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,22 @@ class Project:
 
     def read(self, folder: str, name: str) -> bytes:
         """A file of `templates/` or `files/`. Raises ValueError where it is not there."""
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in name or not parts.name:
-            raise ValueError(f"expected the name of a file below {folder}/, with / between folders")
-        full = f"{folder}/{parts}"
+        full = _below(folder, name)
         if full not in self.used:
-            self.used[full] = self._found(full)
+            self.used[full] = self._found(full, Path.read_bytes)
         return self.used[full]
 
-    def _found(self, name: str) -> bytes:
+    def local(self, name: str) -> LocalFile:
+        """A file of `files/` that may be too big to be held: where it is, and its hash. Raises ValueError."""
+        full = _below(ProjectFile.FOLDER, name)
+        found = self._found(full, lambda path: _local(name, path.resolve()))
+        self.used[f"{full} (hash)"] = found.sha256.encode()
+        return found
+
+    def _found(self, name: str, read: Callable[[Path], Found]) -> Found:
         for place in self.places:
             try:
-                return (place / name).read_bytes()
+                return read(place / name)
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
@@ -61,6 +70,25 @@ class Project:
             folder = (place / name).parent
             for entry in folder.iterdir() if folder.is_dir() else ():
                 yield entry.relative_to(place).as_posix()
+
+
+def _below(folder: str, name: str) -> str:
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in name or not parts.name:
+        raise ValueError(f"expected the name of a file below {folder}/, with / between folders")
+    return f"{folder}/{parts}"
+
+
+def _local(name: str, path: Path) -> LocalFile:
+    state = path.stat()
+    return LocalFile(name=name, path=str(path), size=state.st_size, sha256=_sha256(path, state.st_size, state.st_mtime_ns))
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    """Read once in a run, however many hosts are to have it, piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

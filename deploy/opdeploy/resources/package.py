@@ -1,0 +1,336 @@
+"""A program that an installer brings: MSI, Inno Setup, NSIS, InstallShield, Burn, or an EXE whose arguments are all given.
+
+Told to be there by its uninstall key, a file or a service (`package_detection`), never by Win32_Product, which repairs what
+it lists. The installer runs as a job of its own on the host (`jobs`), outlives the session, and runs once: who plans or
+applies meanwhile finds it running, done or failed. Whatever it says, a package is there only when it is detected. That
+Windows wants to be started anew is said by its exit code and left to the run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from opdeploy.calls import Failure, Write, file_push, file_read, file_stat, install_run, job_close, job_open, job_start
+from opdeploy.model import HIDDEN, Change, Machine, Missing, Secret, Unknown
+from opdeploy.rendering import without_secrets
+from opdeploy.resources import installers, jobs
+from opdeploy.resources.base import KEY, OPTION, Answers, Comparator, Reads, Resource, Work, path_token, paths_above
+from opdeploy.resources.installers import LOG, REBOOT, Signer, Source, Started, Type
+from opdeploy.resources.package_detection import VERSION, Detect, Installed, Version, newer, satisfied, undecided
+from opdeploy.resources.values import Duration, LocalPath, Text, observed
+
+NO_LEFTOVER = "nothing"
+LEFTOVER = Comparator(nothing=NO_LEFTOVER)
+LONGEST = 24 * 3600.0  # seconds that an installer may be given
+LOG_END = 64 * 1024  # bytes of its log that are fetched when it failed
+AUDITED = "a secret stands in its command line, which the host may write into its security log (event 4688)"
+
+
+def _digest(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise ValueError("expected a SHA-256 digest: 64 hexadecimal digits")
+    return value.lower()
+
+
+def _one_line(text: str) -> str:
+    if any(ord(char) < 32 for char in text):
+        raise ValueError("must not hold control characters: it is one command line")
+    return text.strip()
+
+
+def _bearable(timeout: Duration) -> Duration:
+    if not 1 <= timeout.seconds <= LONGEST:
+        raise ValueError("expected between 1s and 24h")
+    return timeout
+
+
+def _fits_in_quotes(name: str, secret: Secret) -> None:
+    """What would end the quotes around it, or the line, could become another argument."""
+    if re.search(r'["\x00-\x1f]|\\\Z', secret.reveal()):
+        raise ValueError(f"the secret {name} holds a double quote or a control character, or ends in a backslash")
+
+
+Arguments = Annotated[str, AfterValidator(_one_line)]
+
+
+class Package(Resource):
+    model_config = ConfigDict(hide_input_in_errors=True)
+    KIND = "package"
+    ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound",)
+
+    name: Annotated[Text, KEY]
+    version: Annotated[Version | None, VERSION] = None
+    leftover: Annotated[str, LEFTOVER, Field(pattern=r"^(nothing|a job that .+)$")] = NO_LEFTOVER
+    type: Annotated[Type, OPTION]
+    detect: Annotated[Detect, OPTION]
+    source: Annotated[Source | None, OPTION] = None
+    sha256: Annotated[str | None, OPTION, BeforeValidator(lambda value: value and _digest(value))] = None
+    signer: Annotated[Signer | None, OPTION] = None
+    arguments: Annotated[Arguments, OPTION] = ""
+    uninstall_arguments: Annotated[Arguments, OPTION] = ""
+    secrets: Annotated[dict[str, Secret], OPTION] = Field(default_factory=dict)
+    exit_codes: Annotated[tuple[int, ...], OPTION] = (0,)
+    run_as: Annotated[Literal["session", "system"], OPTION] = "session"
+    timeout: Annotated[Duration, OPTION, AfterValidator(_bearable)] = Duration(3600)
+    provides_services: Annotated[tuple[Text, ...], OPTION] = ()
+    provides_paths: Annotated[tuple[LocalPath, ...], OPTION] = ()
+
+    @model_validator(mode="after")
+    def _sensible(self, info: ValidationInfo) -> Self:
+        if observed(info):
+            return self
+        if not self.absent and not (self.source and self.sha256):
+            raise ValueError("a package needs source and sha256, or absent: true")
+        if self.absent and not self.detect.by_uninstall_key:
+            raise ValueError("what removes it stands in its uninstall key: detect by product_code, key or display_name")
+        if self.version and not self.detect.tells_version:
+            raise ValueError("a service tells no version: detect by product_code, key, display_name or file")
+        if self.source and self.source.file and self.sha256 not in (None, self.source.file.sha256):
+            there = self.source.file
+            raise ValueError(f"files/{there.name} has the SHA-256 {there.sha256}, the inventory says {self.sha256}")
+        self._check_secrets()
+        return self
+
+    def _check_secrets(self) -> None:
+        for name, secret in self.secrets.items():
+            if name == "log" or f"{{{name}}}" not in self.arguments + self.uninstall_arguments:
+                raise ValueError(f"the secret {name} stands nowhere in the arguments: write {{{name}}} where it belongs")
+            _fits_in_quotes(name, secret)
+
+    def provides(self) -> frozenset[str]:
+        return frozenset({f"package:{self.name.lower()}"})
+
+    def brings(self) -> frozenset[str]:
+        services = {f"service:{name.lower()}" for name in self.provides_services}
+        return frozenset(services | {path_token(path) for path in self.provides_paths})
+
+    def needs(self) -> frozenset[str]:
+        path = self.source.path if self.source else None
+        return super().needs() | {path_token(one) for one in ([path, *paths_above(path)] if path else [])}
+
+    @property
+    def job(self) -> str:
+        """Whoever plans the same package with the same installer finds its job again."""
+        return jobs.job_id(self.KIND, self.name.lower(), self.sha256 or "", "remove" if self.absent else "install")
+
+    # ------------------------------------------------------------ reading
+
+    def reads(self) -> Reads:
+        return {**self.detect.reads(), **jobs.reads(self.job)}
+
+    def then_reads(self, answers: Answers) -> Reads:
+        path = self.source.path if self.source and not self.absent else None
+        installer = {"installer": file_stat(path, hash=True)} if path and self._to_install(answers) else {}
+        return {**jobs.then_reads(answers), **installer}
+
+    def _to_install(self, answers: Answers) -> bool:
+        try:
+            return not self._is_as_wanted(self.detect.found(answers))
+        except Unknown:
+            return False
+
+    def actual(self, answers: Answers) -> Self | None:
+        record = jobs.record(answers)
+        found = self.detect.found(answers)
+        if not self._is_as_wanted(found):
+            self._check_installer(answers)
+        if found is None:
+            return self._seen(None, record, absent=True) if self.absent and record else None
+        if self.version and (reason := undecided(self.version, found.version)):
+            raise Unknown(reason)
+        return self._seen(found.version, record, absent=False)
+
+    def _is_as_wanted(self, found: Installed | None) -> bool:
+        if self.absent or found is None:
+            return self.absent and found is None
+        return self.version is None or (found.version is not None and satisfied(self.version, found.version))
+
+    def _check_installer(self, answers: Answers) -> None:
+        """One that should stand on the host may be what this same plan puts there."""
+        if answers.has("installer") and answers.installer is None and self.source and self.source.path:
+            path = self.source.path
+            raise Missing(path_token(path), f"its installer {path} is not there, and nothing in this plan puts it there")
+
+    def _seen(self, version: str | None, record: jobs.Record | None, absent: bool) -> Self:
+        leftover = f"a job that {self._state(record)}" if record else NO_LEFTOVER
+        same = {"name": self.name, "type": self.type, "detect": self.detect}
+        return type(self).observed(**same, absent=absent, version=version, leftover=leftover)
+
+    def _state(self, record: jobs.Record) -> str:
+        if record.running:
+            return "is running"
+        if not record.ended:
+            return "was cut off" if record.begun else "was not begun"
+        exit = _exit(record)
+        return "failed" if exit is None else f"ended with {exit}"
+
+    # ------------------------------------------------------------ judging
+
+    def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
+        if not self._starts(change) or self._running(answers):
+            return ""
+        if answers.has("installer") and answers.installer and answers.installer["sha256"] != self.sha256:
+            return f"its installer on the host has another SHA-256 than the inventory says: {answers.installer['sha256']}"
+        return self._irremovable(answers) if self.absent else ""
+
+    def _irremovable(self, answers: Answers) -> str:
+        try:
+            self._removal(answers)
+        except ValueError as error:
+            return str(error)
+        except Unknown:
+            pass  # a plan from a snapshot knows that it goes, and not by what
+        return ""
+
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        record, starts = jobs.record(answers), self._starts(change)
+        notes = []
+        if record and record.running:
+            notes.append(f"its {self._what} runs since {_minute(record.started)}: apply waits for it")
+        elif record and record.begun and starts:
+            notes.append(
+                f"the last attempt, begun {_minute(record.started)}, {self._failure(record, answers) or 'was in vain'}"
+            )
+        if starts and self._hides(self.uninstall_arguments if self.absent else self.arguments):
+            notes.append(AUDITED)
+        if starts and self.version and change.actual and newer(self.version, change.actual.version or ""):
+            notes.append("what is there is newer: its installer may refuse to go back")
+        return "; ".join(notes)
+
+    @property
+    def _what(self) -> str:
+        return "uninstaller" if self.absent else "installer"
+
+    def _starts(self, change: Change[Any]) -> bool:
+        """Whether it needs its installer, and not only to be tidied up after."""
+        there = change.actual is not None and not change.actual.absent
+        return change.action == "create" or change.touches("version") or (change.action == "remove" and there)
+
+    def _running(self, answers: Answers) -> bool:
+        record = jobs.record(answers)
+        return record is not None and record.running
+
+    def may_reboot(self, change: Change[Any]) -> bool:
+        return self._starts(change)
+
+    def reboot(self, answers: Answers) -> str:
+        record = jobs.record(answers)
+        exit = _exit(record) if record else None
+        if record is None or exit is None or jobs.booted_since(record, answers):
+            return ""
+        return f"its {self._what} asks for it ({exit})" if installers.plain_code(exit) in REBOOT else ""
+
+    # ------------------------------------------------------------ the job
+
+    def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
+        record = jobs.record(answers)
+        if record and record.running:
+            return
+        if not self._starts(change):
+            yield job_close(self.job)
+            return
+        if record and record.begun:
+            yield job_close(self.job)
+        yield job_open(self.job)
+        if self.source and self.source.file and not self.absent:
+            file = self.source.file
+            yield file_push(self._place(answers), file.path, file.sha256, file.size)
+        run = self._uninstaller(answers) if self.absent else self._installer(answers)
+        yield job_start(self.job, [run], elevated=self.run_as == "system")
+
+    def _place(self, answers: Answers) -> str:
+        assert self.source
+        return self.source.place(answers.job["folder"], self.type)
+
+    def _installer(self, answers: Answers) -> Write:
+        assert self.source
+        file = self._place(answers)
+        signed = {"subject": self.signer.subject, "issuer": self.signer.issuer} if self.signer else {}
+        started = installers.installation(self.type, file, self.arguments)
+        return self._run(started, answers, file=file, sha256=self.sha256 or "", url=self.source.url or "", **signed)
+
+    def _uninstaller(self, answers: Answers) -> Write:
+        return self._run(self._removal(answers), answers)
+
+    def _removal(self, answers: Answers) -> Started:
+        found = self.detect.found(answers)
+        program = found.program if found else None
+        if not program:
+            raise Unknown("no uninstall key says what it is removed with")
+        return installers.removal(self.type, program, self.uninstall_arguments)
+
+    def _run(self, started: Started, answers: Answers, **checked: Any) -> Write:
+        line = self._line(started.line.replace("{log}", f"{answers.job['folder']}\\{LOG}"))
+        return install_run(started.program, line, int(self.timeout.seconds), **checked)
+
+    def _line(self, text: str) -> str | Secret:
+        """With its secrets it is one itself, whose source is the line as it may be shown."""
+        if not self._hides(text):
+            return text
+        names = re.compile("|".join(re.escape(f"{{{name}}}") for name in self.secrets))
+        return Secret(names.sub(lambda found: self.secrets[found[0][1:-1]].reveal(), text), names.sub(HIDDEN, text))
+
+    def _hides(self, text: str) -> bool:
+        return any(f"{{{name}}}" in text for name in self.secrets)
+
+    # ------------------------------------------------------------ what became of it
+
+    def work(self, answers: Answers) -> Work | None:
+        try:
+            record = jobs.record(answers)
+        except Unknown as unknown:
+            return Work(False, f"what its job says can't be read: {unknown.reason}")
+        if record is None or record.running:
+            return Work(True) if record else None
+        log = file_read(f"{record.folder}\\{LOG}", offset=-LOG_END, length=LOG_END)
+        if failure := self._failure(record, answers):
+            return Work(False, f"its {self._what} {failure}", log)
+        return self._afterwards(record, answers, log)
+
+    def _afterwards(self, record: jobs.Record, answers: Answers, log: Any) -> Work:
+        """Uninstallers that copy themselves, and some that unpack another, return before the work is done."""
+        try:
+            if self._is_as_wanted(self.detect.found(answers)):
+                return Work(False)
+        except Unknown:
+            return Work(False)  # the plan that follows says so
+        still = "it is still there" if self.absent else "it is not there as it should be: is detect right?"
+        return Work(True, f"its {self._what} ended with {_exit(record)}, and yet {still}", log, settling=True)
+
+    def _failure(self, record: jobs.Record, answers: Answers) -> str:
+        """What went wrong, to be read after 'its installer'; '' if nothing did."""
+        if not record.begun:
+            return "was not begun: no PowerShell came to life for it"
+        if record.lost:
+            booted = jobs.booted_since(record, answers)
+            return (
+                f"was cut off: Windows was started anew at {_minute(booted)}" if booted else "was cut off: its runner was ended"
+            )
+        if isinstance(record.value, Failure):
+            return self._refused(record.value)
+        exit = _exit(record)
+        if exit is None:
+            return f"did not end within {self.timeout}, and was ended"
+        accepted = installers.plain_code(exit) in REBOOT or exit in self.exit_codes
+        return "" if accepted else installers.in_words(self.type, exit)
+
+    def _refused(self, failure: Failure) -> str:
+        if failure.id.startswith("opdeploy.BadHash"):
+            return "was not run: it arrived with another SHA-256 than the inventory says"
+        if failure.id.startswith("opdeploy.BadSigner"):
+            return f"was not run: it is not signed as it should be: {failure.message}"
+        return f"could not be run: {without_secrets(failure.message)}"
+
+
+def _exit(record: jobs.Record) -> int | None:
+    """Its exit code; None where it did not end by itself."""
+    value = record.value
+    return value["exit"] if isinstance(value, Mapping) and value.get("ended") else None
+
+
+def _minute(time: str) -> str:
+    return f"{time[:16].replace('T', ' ')} UTC"
