@@ -315,6 +315,10 @@ def test_the_script_is_fixed_text_around_data() -> None:
     asked = json.loads(data)
     assert [call["verb"] for call in asked["calls"]] == [
         "host.read",
+        "cim.read",
+        "registry.read",
+        "registry.read",
+        "registry.read",
         "registry.read",
         "cmdlet.read",
         "cmdlet.read",

@@ -46,6 +46,9 @@ MIGRATIONS = (
         PRIMARY KEY (host, id)
     ) STRICT;
     """,
+    """
+    ALTER TABLE changes ADD COLUMN reboot TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
