@@ -29,6 +29,14 @@ EXEMPT = {
     ("manual_step", "known_after_apply"): "a person's step stands on nothing that a plan makes",
     ("manual_step", "set_by_policy"): "no policy signs a step off",
     **{("manual_step", f"only_{text}"): WHOLE_TEXT for text in ("title", "who", "how", "why")},
+    ("defender_exclusion", "known_after_apply"): "what is excluded need not be there: it stands on nothing",
+    ("local_group", "known_after_apply"): "a group stands on nothing that a plan makes",
+    ("local_group", "set_by_policy"): "a policy's preferences make ordinary groups that nothing marks",
+    ("windows_feature", "known_after_apply"): "a feature stands on nothing that a plan makes",
+    ("windows_feature", "set_by_policy"): "no group policy sets features",
+    ("reachable", "create"): "it is an assertion: nothing is made",
+    ("reachable", "known_after_apply"): "what it asserts is another host's, which this plan does not make",
+    ("reachable", "set_by_policy"): "it is an assertion: nothing sets it",
 }
 
 

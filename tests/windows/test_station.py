@@ -25,3 +25,8 @@ def test_a_new_access_list_may_take_as_long_as_its_tree() -> None:
     slow = sddl_write(r"D:\OP", "D:", expect="D:")
     assert deadline([cmdlet_write("Start-Service", Name="x"), slow]) == WALKS_THE_TREE
     assert deadline([cmdlet_write("Start-Service", Name="x")]) is None
+
+
+def test_a_feature_may_take_an_hour_to_come_or_go() -> None:
+    for cmdlet in ("Install-WindowsFeature", "Uninstall-WindowsFeature"):
+        assert deadline([cmdlet_write("Start-Service", Name="x"), cmdlet_write(cmdlet, Name="Web-Server")]) == 3600

@@ -33,6 +33,7 @@ PUSH = "file.push"  # a verb that no agent knows
 LOCAL = "record."  # verbs that the run store answers
 REQUEST = 700_000  # characters: ConvertFrom-Json stops at 2,097,152 on some builds of 5.1
 WALKS_THE_TREE = 3600.0  # seconds: Windows passes a new access list on to everything below
+SERVICES_WINDOWS = {"Install-WindowsFeature", "Uninstall-WindowsFeature"}  # cmdlets that may take as long
 
 FIRST_CLIENT = 10240  # Windows 10
 
@@ -265,7 +266,8 @@ def batches(writes: Sequence[Write]) -> list[list[Write]]:
 
 def deadline(writes: Sequence[Write]) -> float | None:
     """Seconds that the slowest of them may take; None for what is usual."""
-    return WALKS_THE_TREE if any(write.verb == "sddl.write" for write in writes) else None
+    slow = (write.verb == "sddl.write" or write.args.get("name") in SERVICES_WINDOWS for write in writes)
+    return WALKS_THE_TREE if any(slow) else None
 
 
 def check(machine: Machine) -> Machine:

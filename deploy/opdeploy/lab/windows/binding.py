@@ -232,6 +232,7 @@ _CONVERTERS = {
     "String": _text,
     "WildcardPattern": _text,
     "LocalPrincipal": _text,
+    "Feature": _text,
     "Object": lambda value: value,
     "Boolean": _boolean,
     "SwitchParameter": _boolean,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from opdeploy.lab.windows import jobs, registry
+from opdeploy.lab.windows import cmdlets_features, jobs, registry
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.binding import Bound
 from opdeploy.lab.windows.errors import Refused
@@ -33,7 +33,7 @@ def _nothing_waits(state: State) -> None:
         registry.remove_key(state, path)
 
 
-AT_START: list[Callable[[State], None]] = [_nothing_waits, jobs.restart]
+AT_START: list[Callable[[State], None]] = [_nothing_waits, jobs.restart, cmdlets_features.restart]
 """What happens to the state when Windows starts anew: each part of the lab that keeps something for then adds its own."""
 
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {"Restart-Computer": restart_computer}

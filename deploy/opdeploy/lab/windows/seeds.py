@@ -148,6 +148,22 @@ TASKS = {
         "",
     ),
 }
+# Of a server, by the state they are in: those of Server 2022 that a practice meets.
+FEATURES = {
+    "Installed": [
+        "FileAndStorage-Services", "Storage-Services", "NET-Framework-45-Features", "NET-Framework-45-Core",
+        "NET-WCF-Services45", "NET-WCF-TCP-PortSharing45", "PowerShellRoot", "PowerShell", "System-DataArchiver",
+        "Windows-Defender", "WoW64-Support", "XPS-Viewer",
+    ],
+    "Available": [
+        "File-Services", "FS-FileServer", "Web-Server", "Web-Mgmt-Console", "Print-Services", "RDS-RD-Server", "Hyper-V",
+        "Hyper-V-Tools", "Telnet-Client", "SNMP-Service", "RSAT-SNMP", "Windows-Server-Backup", "FS-SMB1",
+        "NET-Framework-Features",
+    ],
+    "Removed": ["NET-Framework-Core"],
+}  # fmt: skip
+MANAGEMENT_TOOLS = {"Web-Server": "Web-Mgmt-Console", "Hyper-V": "Hyper-V-Tools", "SNMP-Service": "RSAT-SNMP"}
+NEED_A_RESTART = ("Hyper-V", "RDS-RD-Server", "FS-SMB1")
 STOPPED = (
     "defragsvc", "deviceinstall", "efs", "msiserver", "netlogon", "pla", "remoteregistry", "rpclocator",
     "scardsvr", "seclogon", "snmptrap", "swprv", "trustedinstaller", "vds", "vss", "wecsvc",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from opdeploy.lab.windows import accounts, files, registry, rules, sddl, seeds, services, taskxml
+from opdeploy.lab.windows import accounts, cmdlets_defender, files, registry, rules, sddl, seeds, services, taskxml
 from opdeploy.lab.windows.state import Facts, Json, State
 
 ADMIN = "opadmin"
@@ -37,6 +37,7 @@ def database_server(name: str = "DB1", admin: str = ADMIN, password: str = PASSW
     registry.set_value(firebird, "DisplayName", "String", "Firebird Server - DefaultInstance")
     services.set_running(state, "FirebirdServerDefaultInstance", True)
     _program(state, "FBDBServer_3_0_is1", "Firebird 3.0.11.33703 (x64)", "3.0.11.33703", "Firebird Project")
+    state.network = {"backup1:445": "open", "licence.example:443": "open"}
     return state
 
 
@@ -45,6 +46,7 @@ def backup_station(name: str = "BACKUP1", admin: str = ADMIN, password: str = PA
     state = bare(19045, "WinNT", name=name, admin=admin, password=password, number=2)
     _data_drive(state)
     _program(state, "7-Zip", "7-Zip 23.01 (x64)", "23.01", "Igor Pavlov")
+    state.network = {"db1:3050": "open"}
     return state
 
 
@@ -57,6 +59,8 @@ def terminal_server(name: str = "TS1", admin: str = ADMIN, password: str = PASSW
         state.groups[seeds.RDU]["members"].append(sid)
     for id in ("RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP"):
         _activate(state, id)
+    state.features["rds-rd-server"]["state"] = "Installed"
+    state.network = {"db1:3050": "open"}
     return state
 
 
@@ -88,6 +92,8 @@ def bare(
     _folders(state, admin)
     _firewall(state)
     _tasks(state)
+    _defender(state)
+    _features(state)
     return state
 
 
@@ -299,6 +305,17 @@ def _tasks(state: State) -> None:
         path = f"{folder}\\{name}"
         xml = _TASK.format(command=command, arguments=arguments, triggers=triggers)
         state.tasks[path.lower()] = {"path": path, "xml": taskxml.registered(xml, path, seeds.SYSTEM, lambda sid: sid)}
+
+
+def _defender(state: State) -> None:
+    for name in cmdlets_defender.KEYS.values():
+        registry.create(state, rf"{cmdlets_defender.LOCAL}\{name}")
+
+
+def _features(state: State) -> None:
+    if state.facts.product != "WinNT":
+        for word, names in seeds.FEATURES.items():
+            state.features |= {name.lower(): {"name": name, "state": word} for name in names}
 
 
 def _program(state: State, key_name: str, name: str, version: str, publisher: str) -> None:

@@ -62,6 +62,10 @@ class State:
     """What this machine can download: URL -> base64."""
     installer_runs: list[Json] = field(default_factory=list)
     """Every run of an installer, in order: {program, line, exit}; exit is None where it did not end by itself."""
+    features: Json = field(default_factory=dict)
+    """Roles and features of a server (`cmdlets_features`)."""
+    network: Json = field(default_factory=dict)
+    """What this machine gets through to (`network`)."""
     password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})
 
     def tick(self) -> str:

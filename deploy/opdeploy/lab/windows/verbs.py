@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, installers, jobs, programs, registry, sddl
+from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, installers, jobs, network, programs, registry, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, registry_denied
 from opdeploy.lab.windows.source import Source
@@ -87,6 +87,10 @@ def logon_probe(context: Context, given: Arguments) -> Json:
     user = state.users.get(accounts.sid_of(state, given["user"]) or "")
     right = user is not None and accounts.usable(state, user) and accounts.password_of(user) == given["password"]
     return {"right": right}
+
+
+def net_probe(context: Context, given: Arguments) -> bool:
+    return network.probe(context.state, given["name"], given["port"], given["tls"], given["seconds"])
 
 
 # ---------------------------------------------------------------- cmdlets, CIM, programs
@@ -397,6 +401,7 @@ READS: dict[str, Callable[[Context, Arguments], Any]] = {
     "export.read": export_read,
     "group.members": group_members,
     "logon.probe": logon_probe,
+    "net.probe": net_probe,
     "job.read": jobs.job_read,
 }
 WRITES: dict[str, Callable[[Context, Arguments], Any]] = {

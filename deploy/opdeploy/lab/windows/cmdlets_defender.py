@@ -1,0 +1,77 @@
+"""Defender's exclusions: Get-, Add- and Remove-MpPreference over the registry, where Defender keeps them.
+
+A local exclusion is a value's name below `LOCAL`, one of a group policy below `POLICY`. What is in force is both, or the
+policy's alone where it says so. Tamper protection refuses without an error; without the service every cmdlet fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from opdeploy.lab.windows import errors, registry, services
+from opdeploy.lab.windows.accounts import Token
+from opdeploy.lab.windows.binding import Bound
+from opdeploy.lab.windows.state import Json, State
+
+DEFENDER = r"SOFTWARE\Microsoft\Windows Defender"
+POLICIES = r"SOFTWARE\Policies\Microsoft\Windows Defender"
+LOCAL, POLICY = rf"{DEFENDER}\Exclusions", rf"{POLICIES}\Exclusions"
+KEYS = {"ExclusionPath": "Paths", "ExclusionProcess": "Processes", "ExclusionExtension": "Extensions"}
+_HIDDEN = "N/A: Must be an administrator to view exclusions"
+_DENIED = "You don't have enough permissions to perform the requested operation."
+
+
+def get_preference(state: State, token: Token, call: Bound) -> list[Json]:
+    _check_running(state, call)
+    hidden = not token.elevated or _policy(state, "HideExclusionsFromLocalAdmins")
+    return [{name: [_HIDDEN] if hidden else _in_force(state, key) for name, key in KEYS.items()}]
+
+
+def _in_force(state: State, name: str) -> list[str] | None:
+    places = [POLICY] if _policy(state, "DisableLocalAdminMerge") else [LOCAL, POLICY]
+    keys = [registry.find(state, rf"{place}\{name}") for place in places]
+    found = {lower: value[0] for key in keys if key for lower, value in key["values"].items()}
+    return [found[lower] for lower in sorted(found)] or None
+
+
+def _policy(state: State, name: str) -> bool:
+    return bool(registry.value(registry.find(state, POLICIES), name) == 1)
+
+
+def add_preference(state: State, token: Token, call: Bound) -> list[Json]:
+    for key, value in _changed(state, token, call):
+        registry.set_value(key, value, "DWord", 0)
+    return []
+
+
+def remove_preference(state: State, token: Token, call: Bound) -> list[Json]:
+    """What is not in the list is no error."""
+    for key, value in _changed(state, token, call):
+        registry.remove_value(key, value)
+    return []
+
+
+def _changed(state: State, token: Token, call: Bound) -> Iterator[tuple[Json, str]]:
+    """The local key of each value that is given; nothing where tamper protection guards them."""
+    _check_running(state, call)
+    if not token.elevated:
+        raise errors.cim(_DENIED, "HRESULT 0xc0000142", call.name, "PermissionDenied")
+    if registry.value(registry.find(state, rf"{DEFENDER}\Features"), "TPExclusions") == 1:
+        return
+    for name, key in KEYS.items():
+        for value in call.get(name, []):
+            yield registry.create(state, rf"{LOCAL}\{key}"), value
+
+
+def _check_running(state: State, call: Bound) -> None:
+    if not services.runs(state, "WinDefend"):
+        text = "Operation failed with the following error: 0x%1!x!"
+        raise errors.cim(text, "HRESULT 0x800106ba", call.name, "NotSpecified", -2147023174)
+
+
+COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
+    "Get-MpPreference": get_preference,
+    "Add-MpPreference": add_preference,
+    "Remove-MpPreference": remove_preference,
+}
