@@ -10,6 +10,7 @@ import pytest
 from labs import Box, box
 
 from opdeploy import engine
+from opdeploy.calls import SESSION_LOST
 from opdeploy.engine.fleet import PARALLEL
 from opdeploy.resources.base import Resource
 from opdeploy.resources.group_members import GroupMembers
@@ -17,9 +18,10 @@ from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
 from opdeploy.results import Run
 from opdeploy.store import Store
+from opdeploy.windows import sending
 from opdeploy.windows.files import PIECE
 from opdeploy.windows.session import Limits
-from opdeploy.windows.station import REQUEST, WALKS_THE_TREE
+from opdeploy.windows.station import PATIENCE, REQUEST, WALKS_THE_TREE
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +97,13 @@ def test_the_stated_limits() -> None:
     assert f"a piece is {PIECE // 1024} KB" in PAGE
     assert f"more than about {REQUEST:,} characters" in PAGE
     assert (WALKS_THE_TREE, "may take an hour" in PAGE) == (3600, True)
+
+
+def test_the_stated_sizes_of_a_big_file() -> None:
+    in_base64 = sending.PIECE * 4 / 3
+    assert 3.9 * Limits().chunk < in_base64 < 4 * Limits().chunk - 1000  # the call's own text
+    assert f"A piece is {sending.PIECE // 1024} KB" in PAGE
+    assert f"for each {sending.PIECE // 1024} KB of a big file" in PAGE
+    assert f"{sending.CHANCES[SESSION_LOST]} times at most" in PAGE
+    assert (PATIENCE, "(10 minutes at most)" in PAGE) == (600, True)
+    assert f"a second more for each {sending.HASHED // sending.MB} MB" in PAGE

@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 from opdeploy.calls import SESSION_LOST, Answer, Failure, Read, Write, file_append, file_commit, file_stat
 from opdeploy.model import OpdeployError
 
-PIECE = 449 * 1024  # bytes: in base64 just below four Sends of 150 KB (docs/files.md)
+PIECE = 449 * 1024  # bytes: in base64 just below four Sends of 150 KB (docs/sessions.md)
 MB = 1024 * 1024
 HASHED = 20 * MB  # bytes that a slow host hashes in a second
 BAD_HASH = "opdeploy.BadHash"
