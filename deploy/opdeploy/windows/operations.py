@@ -113,7 +113,9 @@ def read_back(change: Change[Any], world: World, desired: Desired = Desired()) -
 
 
 def remaining(change: Change[Any]) -> str:
-    return f"it still differs in {', '.join(change.properties)}" if change.properties else change.reason
+    if change.properties:
+        return f"it still differs in {', '.join(change.properties)}"
+    return change.reason or f"it is {'still' if change.action == 'remove' else 'not'} there"
 
 
 def _operation(kind: type[Resource]) -> Callable[..., Any]:
