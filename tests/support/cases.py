@@ -88,12 +88,16 @@ def _secrets(value: Any) -> Any:
 
 
 def answer(given: Any) -> Any:
-    """In a case `{error: ID, …}` is a failure, `{template: TEXT}` an exported file; the rest is what the host answered."""
+    """In a case `{error: ID, …}` is a failure, `{template: TEXT}` an exported file, `{content: TEXT}` one that was read.
+
+    The rest is what the host answered."""
     if isinstance(given, dict) and "error" in given:
         told = {name: given[name] for name in ("type", "hresult") if name in given}
         return Failure(given.get("message", "refused"), id=given["error"], **told)
     if isinstance(given, dict) and set(given) == {"template"}:
         return base64.b64encode(given["template"].encode("utf-16")).decode()
+    if isinstance(given, dict) and set(given) == {"content"}:
+        return {"bytes": base64.b64encode(given["content"].encode()).decode(), "end": True}
     return given
 
 

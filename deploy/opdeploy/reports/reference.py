@@ -21,6 +21,7 @@ from opdeploy.model import ExitCode, Principal, Secret
 from opdeploy.rendering import show
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, OPTION, Part, Resource, Scoped, WrittenAs, comparator
+from opdeploy.resources.sizes import Size
 from opdeploy.resources.values import Duration
 
 MADE = "<!-- Made by `opdeploy docs` from the code: change that, not this. -->"
@@ -33,6 +34,7 @@ PLAIN: dict[Any, str] = {
     Principal: "account: a SID, a well-known English name, or a name of the host",
     Duration: "length of time: 90s, 5m, 1h30m, 1d",
     Secret: "secret",
+    Size: "size: 64MB, 1GB, or bytes",
 }
 EXIT_CODES = {
     ExitCode.OK: "in sync, or applied",

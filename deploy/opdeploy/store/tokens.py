@@ -16,9 +16,12 @@ from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
-from opdeploy.calls import NOT_IN_SNAPSHOT, Failure
-from opdeploy.model import Change
+from opdeploy.calls import NOT_IN_SNAPSHOT, Failure, file_read
+from opdeploy.model import Change, Property, Secret
 from opdeploy.rendering import parts
+from opdeploy.resources.audit_policy import APPLIED
+from opdeploy.resources.environment_variable import OF_WINDOWS as SET_BY_WINDOWS
+from opdeploy.resources.environment_variable import STAYS
 from opdeploy.store import keys
 
 LEFT_OUT = "(left out of the snapshot)"
@@ -27,20 +30,24 @@ DIGEST = "digest:"
 
 Hide = Callable[[str, str], str]  # a text and its fold's name -> what stands in its place
 
-# Registry values by name, and keys of which every value is a command line.
+# Registry values by name, and keys of which every value is a command line or may be a password.
 VALUES = {
     "imagepath", "failurecommand", "environment", "uninstallstring", "quietuninstallstring", "modifypath", "installsource",
     "appparameters", "appenvironment", "appenvironmentextra", "defaultpassword",
 }  # fmt: skip
-KEYS = re.compile(r"\\(Run|RunOnce|RunServices)\Z", re.IGNORECASE)
+KEYS = re.compile(r"\\(Run|RunOnce|RunServices|Session Manager\\Environment)\Z", re.IGNORECASE)
+# The machine's environment: its lists part by part, and what Windows has in it for everybody to read is kept.
+ENVIRONMENT = re.compile(r"\\Session Manager\\Environment\Z", re.IGNORECASE)
+OF_WINDOWS = SET_BY_WINDOWS | STAYS
 IN_TASKS = re.compile(r"(<(Arguments|Data)(?:\s[^>]*)?>)(.*?)(</\2>)", re.DOTALL)
 PROGRAM = re.compile(r'\s*("[^"]*"|\S*)')
 NEVER_KEPT = ("record.", "logon.", "file.read")  # verbs: the store's own answers, a proof of a password, whole files
+KEPT = file_read(APPLIED).key  # the one file that is Windows' own and holds no more than an audit policy
 
 
 def kept(read_key: str) -> bool:
     """Whether a read belongs into a snapshot at all."""
-    return not json.loads(read_key)[0].startswith(NEVER_KEPT)
+    return read_key == KEPT or not json.loads(read_key)[0].startswith(NEVER_KEPT)
 
 
 # ---------------------------------------------------------------- digests
@@ -67,7 +74,8 @@ def redacted(read_key: str, answer: Any, key: bytes) -> Any:
 
 def restored(read_key: str, answer: Any, key: bytes, desired: Iterable[str]) -> Any:
     """An answer of `redacted`, with those of the `desired` texts in their places that digest to the same."""
-    known = {_digest(key, text, fold): text for text in desired for fold in FOLDS}
+    pieces = {piece for text in desired for piece in (text, *text.split(";"))}
+    known = {_digest(key, text, fold): text for text in pieces for fold in FOLDS}
     return _replaced(read_key, answer, lambda digest, fold: known.get(digest, ANOTHER))
 
 
@@ -86,6 +94,8 @@ def _replaced(read_key: str, answer: Any, hide: Hide) -> Any:
 
 def _mapped(read_key: str, answer: Any, hide: Hide) -> Any:
     verb, args = json.loads(read_key)
+    if verb == "registry.read" and isinstance(answer, dict) and ENVIRONMENT.search(args.get("path", "")):
+        return {**answer, "values": {name: _variable(name, pair, hide) for name, pair in answer["values"].items()}}
     if verb == "registry.read" and isinstance(answer, dict):
         return _registry_key(answer, hide, bool(KEYS.search(args.get("path", ""))))
     if verb == "cmdlet.read" and args.get("name") == "Export-ScheduledTask" and isinstance(answer, list):
@@ -101,6 +111,11 @@ def _registry_key(found: dict[str, Any], hide: Hide, all_of_it: bool) -> dict[st
     values = {name: value(name, *pair) for name, pair in found.get("values", {}).items()}
     subkeys = {name: _registry_key(key, hide, False) if key else key for name, key in (found.get("subkeys") or {}).items()}
     return {**found, "values": values, **({"subkeys": subkeys} if "subkeys" in found else {})}
+
+
+def _variable(name: str, pair: list[Any], hide: Hide) -> list[Any]:
+    kind, data = pair
+    return [kind, data if name.lower() in OF_WINDOWS else ";".join(_data(data.split(";"), hide, "exact"))]
 
 
 def _data(data: Any, hide: Hide, fold: str) -> Any:
@@ -131,8 +146,15 @@ def texts(value: Any) -> Iterator[str]:
 
 def honest(change: Change[Any]) -> Change[Any]:
     """A change as a plan from a snapshot may tell it: what differs by something left out is *unknown*, not different."""
-    missing = [name for name, item in change.properties.items() if any(LEFT_OUT in text for text in texts(item.before))]
+    missing = [name for name, item in change.properties.items() if _unheld(item)]
     if not missing:
         return change
     reason = f"{', '.join(missing)}: not in the snapshot, which leaves out what may hold a password"
     return replace(change, verdict="unknown", action="none", reason=reason)
+
+
+def _unheld(item: Property) -> bool:
+    """Left out, or a digest where a secret is wanted, which no digest is held against."""
+    if isinstance(item.before, Secret) and isinstance(item.after, Secret):
+        return any(word in item.before.reveal() for word in (LEFT_OUT, ANOTHER))
+    return any(LEFT_OUT in text for text in texts(item.before))

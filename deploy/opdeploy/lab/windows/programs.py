@@ -1,4 +1,5 @@
-"""The programs that the agent may run, `sc.exe` in the sub-commands that it lists: exit codes and what the registry keeps.
+"""The programs that the agent may run: `sc.exe` in the sub-commands that it lists, exit codes and what the registry keeps;
+`auditpol.exe` and `wevtutil.exe` are in `auditing` and `cmdlets_logs`.
 
 Exit codes are Win32's, as sc.exe returns them; what it prints is for people and stands here in English.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opdeploy.lab.windows import accounts, errors, registry, services
+from opdeploy.lab.windows import accounts, auditing, cmdlets_logs, errors, registry, services
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.state import Json, State
 
@@ -24,6 +25,7 @@ _MESSAGES = {
 _BUILTIN_ACCOUNTS = ("localsystem", "nt authority\\localservice", "nt authority\\networkservice", "nt authority\\system")
 _ERROR_CONTROL = {"ignore": 0, "normal": 1, "severe": 2, "critical": 3}
 _TYPES = {"own": 0x10, "share": 0x20}
+OTHERS = auditing.PROGRAMS | cmdlets_logs.PROGRAMS
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class _Fails(Exception):
 def run(state: State, token: Token, program: str, line: str) -> Run:
     """Raises Refused for a program or sub-command that the lab has no model of."""
     words = split(line)
+    if words and (other := OTHERS.get((program.lower(), words[0].lower()))):
+        return Run(*other(state, token, words[1:]))
     command = COMMANDS.get(words[0].lower()) if program.lower() == "sc.exe" and words else None
     if command is None:
         raise errors.not_modelled(f"{program} {line.split(' ')[0]}")

@@ -121,6 +121,22 @@ FOLDERS = {
     "C:\\PerfLogs": _INHERITS,
 }
 
+ENVIRONMENT = {
+    "ComSpec": "%SystemRoot%\\system32\\cmd.exe",
+    "NUMBER_OF_PROCESSORS": "4",
+    "OS": "Windows_NT",
+    "Path": "%SystemRoot%\\system32;%SystemRoot%;%SystemRoot%\\System32\\Wbem;"
+    "%SYSTEMROOT%\\System32\\WindowsPowerShell\\v1.0\\",
+    "PATHEXT": ".COM;.EXE;.BAT;.CMD;.VBS;.VBE;.JS;.JSE;.WSF;.WSH;.MSC",
+    "PROCESSOR_ARCHITECTURE": "AMD64",
+    "PSModulePath": "%ProgramFiles%\\WindowsPowerShell\\Modules;%SystemRoot%\\system32\\WindowsPowerShell\\v1.0\\Modules",
+    "TEMP": "%SystemRoot%\\TEMP",
+    "TMP": "%SystemRoot%\\TEMP",
+    "USERNAME": "SYSTEM",
+    "windir": "%SystemRoot%",
+}
+"""Of the machine; Windows expands those with a %."""
+
 # Folder, name: command, arguments, the triggers' XML
 TASKS = {
     ("\\Microsoft\\Windows\\Defrag", "ScheduledDefrag"): ("%windir%\\system32\\defrag.exe", "-c -h -k -g -$", ""),

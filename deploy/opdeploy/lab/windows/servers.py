@@ -176,6 +176,9 @@ def _registry(state: State) -> None:
     computer = registry.create(state, r"SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName")
     registry.set_value(computer, "ComputerName", "String", facts.name)
     registry.set_value(registry.create(state, accounts.POLICIES), "LocalAccountTokenFilterPolicy", "DWord", 1)
+    environment = registry.create(state, r"SYSTEM\CurrentControlSet\Control\Session Manager\Environment")
+    for name, value in seeds.ENVIRONMENT.items():
+        registry.set_value(environment, name, "ExpandString" if "%" in value else "String", value)
     registry.create(state, _UNINSTALL)
     registry.create(state, _UNINSTALL, view="Registry32")
     listener = registry.create(state, r"SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN\Listener\*+HTTP")

@@ -66,6 +66,8 @@ class State:
     """Roles and features of a server (`cmdlets_features`)."""
     network: Json = field(default_factory=dict)
     """What this machine gets through to (`network`)."""
+    audit: Json = field(default_factory=dict)
+    """What of the audit policy is not as Windows comes: see `auditing`."""
     password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})
 
     def tick(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.lab.windows import accounts, cmdlets, errors, files, inf, installers, jobs, network, programs, registry, sddl
+from opdeploy.lab.windows import accounts, auditing, cmdlets, errors, files, inf, installers, jobs, network, programs, registry, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, registry_denied
 from opdeploy.lab.windows.source import Source
@@ -186,13 +186,20 @@ def export_read(context: Context, given: Arguments) -> str:
     return base64.b64encode(export(context)).decode()
 
 
+def _audited(context: Context) -> bytes:
+    exit, said = auditing.export(context.state, context.token)
+    if exit:
+        raise ended("ProgramFailed", f"auditpol.exe /backup ended with {exit}: {' '.join(said.decode().split())}")
+    return said
+
+
 def _exported(context: Context) -> bytes:
     if not context.token.elevated:
         raise ended("ProgramFailed", "secedit.exe /export ended with 740 The requested operation requires elevation.")
     return inf.export(context.state)
 
 
-EXPORTS: dict[str, Callable[[Context], bytes]] = {"user rights": _exported}
+EXPORTS: dict[str, Callable[[Context], bytes]] = {"user rights": _exported, "audit policy": _audited}
 
 
 def rights_write(context: Context, given: Arguments) -> None:
