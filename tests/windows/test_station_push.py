@@ -264,6 +264,17 @@ def test_a_commit_whose_answer_was_lost_is_seen_on_the_host(station: Station, li
     assert line.content() == CONTENT
 
 
+def test_a_piece_that_an_old_session_writes_late_is_made_good(station: Station, line: Line, source: Path) -> None:
+    def late(line: Line, call: Call) -> list[Answer]:
+        line.computer.ask([file_append(PATH, 0, CONTENT[:PIECE])], 1, source=SOURCE)
+        return line.computer.ask([call], 1, source=SOURCE)
+
+    line.cut = {4: late}
+    assert station.write([push(source)], []) == []
+    assert line.sent() == [*pieces()[:4], *pieces(1000)]
+    assert line.content() == CONTENT
+
+
 def test_it_is_not_tried_for_ever(station: Station, line: Line, source: Path) -> None:
     line.cut = dict.fromkeys(range(2, 100), not_taken)
     (failure,) = station.write([push(source)], [])

@@ -20,9 +20,10 @@ from opdeploy.model import OpdeployError
 PIECE = 449 * 1024  # bytes: in base64 just below four Sends of 150 KB (docs/sessions.md)
 MB = 1024 * 1024
 HASHED = 20 * MB  # bytes that a slow host hashes in a second
-BAD_HASH = "opdeploy.BadHash"
-CHANCES = {SESSION_LOST: 8, BAD_HASH: 1}
-"""How often it is gone on after a failure. A wrong hash may be due to another file's piece; the host has removed it then."""
+STALE, BAD_HASH = "opdeploy.Stale", "opdeploy.BadHash"
+CHANCES = {SESSION_LOST: 8, STALE: 2, BAD_HASH: 1}
+"""How often it is gone on after a failure. Stale: what an old session was sent came late, and cut later pieces off. A wrong
+hash may be due to another file's piece; the host has removed it then."""
 
 
 class Host(Protocol):

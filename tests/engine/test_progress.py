@@ -1,0 +1,39 @@
+"""What a run shows while it is under way: each change as it begins, and how far a big file is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from labs import box
+
+from opdeploy import engine
+from opdeploy.calls import Write, file_push
+from opdeploy.resources.file import File
+from opdeploy.results import Run
+from opdeploy.store import Store
+from opdeploy.windows import sending
+
+PATH = r"C:\op.bin"
+CONTENT = bytes(3000)
+
+
+def pushed(source: Path, file: File) -> Iterator[Write]:
+    yield file_push(file.path, str(source), str(file.sha256), len(CONTENT))
+
+
+def test_a_big_file_is_shown_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "op.bin").write_bytes(CONTENT)
+    monkeypatch.setattr(File, "arriving", lambda file: pushed(tmp_path / "op.bin", file))
+    monkeypatch.setattr(sending, "PIECE", 1000)
+    monkeypatch.setattr(sending, "MB", 1000)
+    shown: list[tuple[str, int, int, str]] = []
+    store = Store.open(tmp_path / "store")
+    recorder = store.begin(Run("apply", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest"))
+    with box() as made:
+        job = made.job([File(path=PATH, content=CONTENT)])
+        (result,) = engine.apply([job], store, recorder, progress=lambda *told: shown.append(told))
+    assert [(item.outcome, item.error) for item in result.items] == [("applied", "")]
+    id = result.items[0].id
+    assert [what for _, _, _, what in shown] == ["reading", id, *(f"{id}: {n} of 3 MB" for n in (1, 2, 3)), "applied"]
