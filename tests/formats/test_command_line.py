@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opdeploy.formats.command_line import argument, line
+from opdeploy.formats.command_line import argument, line, program
 from opdeploy.formats.powershell import literal
 
 TEXT = st.text(st.sampled_from('\\" \tab=/\u201eä') | st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -87,3 +87,25 @@ def test_a_powershell_literal_stands_for_its_text(text: str) -> None:
 
 def test_powershell_expands_nothing_in_it() -> None:
     assert literal('$env:x `n $(1) \u201ehi"') == "'$env:x `n $(1) \u201ehi\"'"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('"C:\\Program Files\\OP\\unins000.exe" /SILENT ', ("C:\\Program Files\\OP\\unins000.exe", "/SILENT")),
+        ("C:\\Program Files\\Notepad++\\uninstall.exe", ("C:\\Program Files\\Notepad++\\uninstall.exe", "")),
+        ("C:\\Program Files\\a.exe.d\\b.EXE  /x  y", ("C:\\Program Files\\a.exe.d\\b.EXE", "/x  y")),
+        ("MsiExec.exe /X{A}", ("MsiExec.exe", "/X{A}")),
+        ("RunDll32 C:\\a.dll,Launch", ("RunDll32", "C:\\a.dll,Launch")),
+        ("  ", None),
+        ("", None),
+    ],
+)
+def test_an_uninstall_command_comes_apart_where_its_program_ends(line: str, found: tuple[str, str] | None) -> None:
+    assert program(line) == found
+
+
+@settings(max_examples=100)
+@given(TEXT.filter(lambda text: text and '"' not in text), TEXT)
+def test_a_program_in_quotes_is_what_stands_in_them(name: str, rest: str) -> None:
+    assert program(f'"{name}"{rest}') == (name, rest.strip())

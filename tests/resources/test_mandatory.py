@@ -24,11 +24,11 @@ EXEMPT = {
     ("access_rule", "set_by_policy"): NOT_READ,
     ("scheduled_task", "set_by_policy"): "a policy's preferences make ordinary tasks that nothing marks",
     ("file", "set_by_policy"): "a policy's preferences make ordinary files that nothing marks",
+    ("jea_endpoint", "set_by_policy"): "no policy registers endpoints of PowerShell",
+    ("share", "set_by_policy"): "a policy's preferences make ordinary shares that nothing marks",
     ("firewall_rule", "known_after_apply"): "a rule may name a program or a service that is not there: it stands on nothing",
+    ("package", "set_by_policy"): "what a policy assigns is installed by Windows Installer, as any other package is",
     ("registry_value", "known_after_apply"): "a value's key is made with it: it stands on nothing",
-    ("manual_step", "known_after_apply"): "a person's step stands on nothing that a plan makes",
-    ("manual_step", "set_by_policy"): "no policy signs a step off",
-    **{("manual_step", f"only_{text}"): WHOLE_TEXT for text in ("title", "who", "how", "why")},
     ("defender_exclusion", "known_after_apply"): "what is excluded need not be there: it stands on nothing",
     ("local_group", "known_after_apply"): "a group stands on nothing that a plan makes",
     ("local_group", "set_by_policy"): "a policy's preferences make ordinary groups that nothing marks",
@@ -42,6 +42,10 @@ EXEMPT = {
     ("event_log", "absent"): "a log is removed with the program that made it: absent is refused (wrong_type_absent)",
     ("environment_variable", "known_after_apply"): "a variable may name what is not there: it stands on nothing",
     ("environment_variable", "set_by_policy"): "a policy's preferences make ordinary values that nothing marks",
+    ("sql_login", "set_by_policy"): "no group policy sets what is in SQL Server",
+    ("manual_step", "known_after_apply"): "a person's step stands on nothing that a plan makes",
+    ("manual_step", "set_by_policy"): "no policy signs a step off",
+    **{("manual_step", f"only_{text}"): WHOLE_TEXT for text in ("title", "who", "how", "why")},
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, model_validator
 
 from opdeploy.formats import command_line
 from opdeploy.formats.uninstall import InstalledProgram
@@ -49,14 +49,15 @@ class LocalFile(BaseModel):
             return given
         if project is None or not isinstance(given, str):
             raise ValueError("expected the name of a file below files/, in an inventory")
-        return project.local(given)
+        return dict(project.local(given))
 
 
-def _https(text: str) -> str:
+def _https(value: Any) -> Any:
+    text = value.reveal() if isinstance(value, Secret) else str(value)
     parts = urlsplit(text)
     if parts.scheme != "https" or not parts.hostname or parts.username or re.search(r"[\x00-\x20\x7f]", text):
         raise ValueError("expected an address that begins with https://, without a user's name in it")
-    return text
+    return value
 
 
 class Source(BaseModel):
@@ -65,15 +66,13 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     file: LocalFile | None = None
-    url: Annotated[str, AfterValidator(_https)] | Secret | None = None
+    url: Annotated[str | Secret | None, PlainValidator(_https)] = None
     path: LocalPath | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum(one is not None for one in (self.file, self.url, self.path)) != 1:
             raise ValueError("expected one of file (below files/), url and path (on the host)")
-        if isinstance(self.url, Secret):
-            _https(self.url.reveal())
         return self
 
     def place(self, folder: str, type: Type) -> str:

@@ -120,24 +120,18 @@ class Package(Resource):
     # ------------------------------------------------------------ reading
 
     def reads(self) -> Reads:
-        return {**self.detect.reads(), **jobs.reads(self.job)}
+        path = self.source.path if self.source and not self.absent else None
+        installer = {"installer": file_stat(path)} if path else {}
+        return {**jobs.reads(self.job), **self.detect.reads(), **installer}  # what has ended is seen with all that it did
 
     def then_reads(self, answers: Answers) -> Reads:
-        path = self.source.path if self.source and not self.absent else None
-        installer = {"installer": file_stat(path, hash=True)} if path and self._to_install(answers) else {}
-        return {**jobs.then_reads(answers), **installer}
-
-    def _to_install(self, answers: Answers) -> bool:
-        try:
-            return not self._is_as_wanted(self.detect.found(answers))
-        except Unknown:
-            return False
+        return jobs.then_reads(answers)
 
     def actual(self, answers: Answers) -> Self | None:
         record = jobs.record(answers)
         found = self.detect.found(answers)
-        if not self._is_as_wanted(found):
-            self._check_installer(answers)
+        if not self._is_as_wanted(found) and answers.asked("installer") and answers.installer is None:
+            raise self._without_installer()
         if found is None:
             return self._seen(None, record, absent=True) if self.absent and record else None
         if self.version and (reason := undecided(self.version, found.version)):
@@ -149,11 +143,10 @@ class Package(Resource):
             return self.absent and found is None
         return self.version is None or (found.version is not None and satisfied(self.version, found.version))
 
-    def _check_installer(self, answers: Answers) -> None:
+    def _without_installer(self) -> Missing:
         """One that should stand on the host may be what this same plan puts there."""
-        if answers.has("installer") and answers.installer is None and self.source and self.source.path:
-            path = self.source.path
-            raise Missing(path_token(path), f"its installer {path} is not there, and nothing in this plan puts it there")
+        path = str(self.source and self.source.path)
+        return Missing(path_token(path), f"its installer {path} is not there, and nothing in this plan puts it there")
 
     def _seen(self, version: str | None, record: jobs.Record | None, absent: bool) -> Self:
         leftover = f"a job that {self._state(record)}" if record else NO_LEFTOVER
@@ -171,13 +164,9 @@ class Package(Resource):
     # ------------------------------------------------------------ judging
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
-        if not self._starts(change) or self._running(answers):
+        record = jobs.record(answers)
+        if change.action != "remove" or not self._starts(change) or (record and record.running):
             return ""
-        if answers.has("installer") and answers.installer and answers.installer["sha256"] != self.sha256:
-            return f"its installer on the host has another SHA-256 than the inventory says: {answers.installer['sha256']}"
-        return self._irremovable(answers) if self.absent else ""
-
-    def _irremovable(self, answers: Answers) -> str:
         try:
             self._removal(answers)
         except ValueError as error:
@@ -190,11 +179,11 @@ class Package(Resource):
         record, starts = jobs.record(answers), self._starts(change)
         notes = []
         if record and record.running:
-            notes.append(f"its {self._what} runs since {_minute(record.started)}: apply waits for it")
+            since = f" since {_minute(record.started)}" if record.begun else ""
+            notes.append(f"its {self._what} runs{since}: apply waits for it")
         elif record and record.begun and starts:
-            notes.append(
-                f"the last attempt, begun {_minute(record.started)}, {self._failure(record, answers) or 'was in vain'}"
-            )
+            came_of_it = self._failure(record, answers) or "was in vain"
+            notes.append(f"the last attempt, begun {_minute(record.started)}, {came_of_it}")
         if starts and self._hides(self.uninstall_arguments if self.absent else self.arguments):
             notes.append(AUDITED)
         if starts and self.version and change.actual and newer(self.version, change.actual.version or ""):
@@ -209,10 +198,6 @@ class Package(Resource):
         """Whether it needs its installer, and not only to be tidied up after."""
         there = change.actual is not None and not change.actual.absent
         return change.action == "create" or change.touches("version") or (change.action == "remove" and there)
-
-    def _running(self, answers: Answers) -> bool:
-        record = jobs.record(answers)
-        return record is not None and record.running
 
     def may_reboot(self, change: Change[Any]) -> bool:
         return self._starts(change)
