@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cases import SERVER
+from opdeploy import reboots
 from opdeploy.calls import Failure, Read, export_read, host_read, name_resolve, sid_resolve
 from opdeploy.calls import group_members as members_read
 from opdeploy.guard import Session
@@ -72,6 +73,16 @@ def nobody_there() -> World:
 
 
 # ---------------------------------------------------------------- what is asked
+
+
+def test_jobs_are_asked_before_what_they_change() -> None:
+    """Two packages ask for the same keys: the second one's job must not be told as ended with what was there before its end."""
+    two = [Package(name=name, type="nsis", detect={"key": name}, absent=True) for name in ("One", "Two")]
+    reads = [read.verb for read in first_reads(desired(*two))]
+    assert reads[0] == "host.read"
+    last_job = len(reads) - reads[::-1].index("job.read")
+    assert reads.count("job.read") == 2
+    assert "registry.read" not in reads[1 + len(reboots.READS) : last_job]
 
 
 def test_the_host_itself_comes_first_and_equal_reads_once() -> None:

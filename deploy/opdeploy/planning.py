@@ -77,13 +77,16 @@ class World:
 
 
 def first_reads(desired: Desired, options: Collection[str] = ()) -> list[Read]:
-    """Everything that can be asked without an answer: the host itself first, equal reads once."""
-    reads = [host_read(), *reboots.READS]
+    """Everything that can be asked without an answer: the host itself first, then jobs, equal reads once.
+
+    A job that ends between two reads must not be told as ended with a state from before.
+    """
+    reads: list[Read] = []
     for managed in desired.resources:
         reads += reads_of(managed.resource, options)
     for scope, _ in desired.scopes:
         reads += scope.reads().values()
-    return list(dict.fromkeys(reads))
+    return list(dict.fromkeys([host_read(), *reboots.READS, *sorted(reads, key=lambda read: read.verb != "job.read")]))
 
 
 def reads_of(resource: Resource, options: Collection[str] = ()) -> list[Read]:
