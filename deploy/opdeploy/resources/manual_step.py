@@ -41,23 +41,39 @@ Lines = Annotated[str, AfterValidator(_lines)]
 class Signature(BaseModel):
     """Who signed a step off, when (ISO 8601 UTC), and what was noted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     by: str
+    """Who signed it off."""
     at: str
+    """When, UTC."""
     note: str
+    """What was noted."""
 
 
 class ManualStep(Resource):
     KIND = "manual_step"
+    EXAMPLE = """
+        - id: take-the-disk-home
+          title: Take the backup disk home
+          who: whoever closes the practice
+          how: Eject the disk at the left dock, and put the one from the safe in its place.
+          why: only a disk that is elsewhere survives a fire
+    """
     BY_HAND: ClassVar[bool] = True
 
     id: Annotated[str, AfterValidator(_slug), KEY]
+    """Lower-case words with dashes: `swap-the-disks`."""
     title: Text
+    """What it is, in a line."""
     who: Text
+    """Whose it is to do."""
     how: Lines
+    """What to do, in as many lines as it takes."""
     why: Lines
-    signed: Annotated[Signature | None, OPTION] = None  # as the run store has it; no inventory says it
+    """What depends on it."""
+    signed: Annotated[Signature | None, OPTION] = None
+    """As the run store has it (`opdeploy step sign`); no inventory says it."""
 
     @field_validator("absent")
     @classmethod

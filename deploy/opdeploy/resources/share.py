@@ -67,10 +67,12 @@ def _rights(text: str, info: ValidationInfo) -> str:
 class Permission(BaseModel):
     """What one principal may do through the share; on a host it may be a mask that has no word."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     principal: Principal
+    """Who."""
     rights: Annotated[str, AfterValidator(_rights)]
+    """May do what: full, change or read."""
 
     def __str__(self) -> str:
         return f"{self.principal}: {self.rights}"
@@ -97,16 +99,31 @@ HELD = Comparator(same=lambda one, other: set(one) == set(other), after=_in_forc
 
 class Share(Resource):
     KIND = "share"
+    EXAMPLE = r"""
+        - name: gbd_common
+          path: 'D:\OP\gbd_common'
+          permissions:
+            - { principal: Users, rights: change }
+            - { principal: Administrators, rights: full }
+          exact: true
+    """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound",)
     REPLACE_ON: ClassVar[tuple[str, ...]] = ("path",)
 
     name: Annotated[Text, AfterValidator(_name), KEY]
+    """As others reach it: `\\\\SERVER\\NAME`."""
     path: Annotated[LocalPath | None, IGNORE_CASE] = None
+    """The folder; another one means a new share."""
     remark: Annotated[str, AfterValidator(_remark)] | None = None
+    """What others see beside its name."""
     caching: Caching | None = None
+    """What clients may keep offline."""
     access_based_enumeration: bool | None = None
+    """Whether people see only what they may open."""
     permissions: Annotated[Permissions | Unproven | None, HELD, Field(union_mode="left_to_right")] = None
+    """Who may do what through it; the folder's own access rules count besides."""
     exact: Option = False
+    """Nobody else has a permission on it."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
