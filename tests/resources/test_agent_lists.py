@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -74,6 +75,12 @@ def test_every_listed_class_and_property_is_used(calls: list[Call]) -> None:
 def test_every_listed_sub_command_is_used(calls: list[Call]) -> None:
     writes = [call.args for call in calls if call.verb == "program.write"]
     assert listed("programs") == gathered((args["program"], [args["command"]]) for args in writes)
+
+
+@pytest.mark.parametrize(("verb", "table"), [("sql.read", "asking"), ("sql.write", "ordering")])
+def test_every_listed_statement_is_used_with_its_parameters(calls: list[Call], verb: str, table: str) -> None:
+    used = gathered((call.args["statement"], call.args["values"]) for call in calls if call.verb == verb)
+    assert {name: set(re.findall(r"@(\w+)", text)) for name, text in LISTS.tables[table].items()} == used
 
 
 def test_every_verb_is_used_with_every_argument(calls: list[Call]) -> None:

@@ -9,7 +9,19 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from opdeploy.lab.windows import accounts, cmdlets_defender, files, registry, rules, sddl, seeds, services, taskxml
+from opdeploy.lab.windows import (
+    accounts,
+    cmdlets_defender,
+    cmdlets_smb,
+    files,
+    registry,
+    rules,
+    sddl,
+    seeds,
+    services,
+    sql,
+    taskxml,
+)
 from opdeploy.lab.windows.state import Facts, Json, State
 
 ADMIN = "opadmin"
@@ -26,7 +38,7 @@ _TASK = (
 
 
 def database_server(name: str = "DB1", admin: str = ADMIN, password: str = PASSWORD) -> State:
-    """Windows Server 2022 with Firebird 3.0 installed as its own setup leaves it."""
+    """Windows Server 2022 with Firebird 3.0 installed as its own setup leaves it, and SQL Server with a practice's data."""
     state = bare(20348, "ServerNT", name=name, admin=admin, password=password, number=1)
     _data_drive(state)
     for folder in ("C:\\Program Files\\Firebird", _FIREBIRD):
@@ -37,8 +49,19 @@ def database_server(name: str = "DB1", admin: str = ADMIN, password: str = PASSW
     registry.set_value(firebird, "DisplayName", "String", "Firebird Server - DefaultInstance")
     services.set_running(state, "FirebirdServerDefaultInstance", True)
     _program(state, "FBDBServer_3_0_is1", "Firebird 3.0.11.33703 (x64)", "3.0.11.33703", "Firebird Project")
+    _sql_server(state, admin)
     state.network = {"backup1:445": "open", "licence.example:443": "open"}
     return state
+
+
+def _sql_server(state: State, admin: str) -> None:
+    services.create(
+        state, "MSSQLSERVER", '"C:\\Program Files\\Microsoft SQL Server\\MSSQL15.MSSQLSERVER\\MSSQL\\Binn\\sqlservr.exe"'
+    )
+    services.set_running(state, "MSSQLSERVER", True)
+    instance = sql.new_server([(f"{state.facts.name}\\{admin}", accounts.sid_of(state, f".\\{admin}") or "")])
+    instance["databases"].append(sql.new_database("Main_OMS", "dbo.Patient", "dbo.Appointment", "dbo.Ledger"))
+    state.sql["localhost"] = instance
 
 
 def backup_station(name: str = "BACKUP1", admin: str = ADMIN, password: str = PASSWORD) -> State:
@@ -183,6 +206,7 @@ def _registry(state: State) -> None:
     registry.create(state, _UNINSTALL, view="Registry32")
     listener = registry.create(state, r"SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN\Listener\*+HTTP")
     registry.set_value(listener, "Port", "DWord", 5985)
+    registry.create(state, cmdlets_smb.SECURITY)
 
 
 def _product_name(build: int) -> str:

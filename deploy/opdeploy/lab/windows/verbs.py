@@ -13,7 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.lab.windows import accounts, auditing, cmdlets, errors, files, inf, installers, jobs, network, programs, registry, sddl
+from opdeploy.lab.windows import (
+    accounts,
+    auditing,
+    cmdlets,
+    errors,
+    files,
+    inf,
+    installers,
+    jobs,
+    network,
+    programs,
+    registry,
+    sddl,
+    sql,
+)
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.errors import access_denied, registry_denied
 from opdeploy.lab.windows.source import Source
@@ -410,6 +424,7 @@ READS: dict[str, Callable[[Context, Arguments], Any]] = {
     "logon.probe": logon_probe,
     "net.probe": net_probe,
     "job.read": jobs.job_read,
+    "sql.read": sql.sql_read,
 }
 WRITES: dict[str, Callable[[Context, Arguments], Any]] = {
     "cmdlet.write": cmdlet_write,
@@ -422,6 +437,7 @@ WRITES: dict[str, Callable[[Context, Arguments], Any]] = {
     "file.append": file_append,
     "file.commit": file_commit,
     "file.discard": file_discard,
+    "sql.write": sql.sql_write,
     "job.open": jobs.job_open,
     "job.start": jobs.job_start,
     "job.close": jobs.job_close,

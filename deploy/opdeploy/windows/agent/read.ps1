@@ -170,11 +170,11 @@ $verbs['net.probe'] = { [CmdletBinding()] param([string]$name, [int]$port, [bool
 }
 # SQL Server on this host, as the session's user. A request names a statement of a table; names and values are parameters of it.
 $asking = @{
-    'database' = 'SELECT name FROM sys.databases WHERE name = @database'
-    'login' = 'SELECT p.name, p.type, p.is_disabled, p.default_database_name, l.is_policy_checked, l.is_expiration_checked, PWDCOMPARE(@password, l.password_hash) AS password_right FROM sys.server_principals p LEFT JOIN sys.sql_logins l ON l.principal_id = p.principal_id WHERE p.name = @login'
-    'user' = 'SELECT name, default_schema_name FROM sys.database_principals WHERE sid = SUSER_SID(@login)'
-    'roles' = 'SELECT r.name FROM sys.database_role_members m JOIN sys.database_principals r ON r.principal_id = m.role_principal_id JOIN sys.database_principals u ON u.principal_id = m.member_principal_id WHERE u.sid = SUSER_SID(@login)'
-    'grants' = 'SELECT s.name AS schema_name, o.name AS table_name, g.permission_name, g.state FROM sys.database_permissions g JOIN sys.database_principals u ON u.principal_id = g.grantee_principal_id JOIN sys.objects o ON o.object_id = g.major_id JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE g.class = 1 AND g.minor_id = 0 AND u.sid = SUSER_SID(@login)'
+    'databases' = 'SELECT name, state_desc, HAS_PERMS_BY_NAME(NULL, NULL, ''CONTROL SERVER'') AS controls FROM sys.databases'
+    'login' = 'SELECT p.name, p.sid, p.type, p.is_disabled, p.default_database_name, l.is_policy_checked, l.is_expiration_checked, PWDCOMPARE(@password, l.password_hash) AS password_right FROM sys.server_principals p LEFT JOIN sys.sql_logins l ON l.principal_id = p.principal_id WHERE p.name = @login OR p.sid = SUSER_SID(@login) OR CONVERT(varchar(200), p.sid, 1) = @sid'
+    'user' = 'SELECT u.name, u.sid, r.name AS role FROM sys.database_principals u LEFT JOIN sys.database_role_members m ON m.member_principal_id = u.principal_id LEFT JOIN sys.database_principals r ON r.principal_id = m.role_principal_id WHERE u.name = @login OR u.sid = SUSER_SID(@login) OR CONVERT(varchar(200), u.sid, 1) = @sid OR u.sid = (SELECT sid FROM sys.server_principals WHERE name = @login)'
+    'table' = 'SELECT o.name FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE s.name = @schema AND o.name = @table AND o.type IN (''U'', ''V'')'
+    'grants' = 'SELECT s.name AS schema_name, o.name AS table_name, g.permission_name, g.state FROM sys.database_permissions g JOIN sys.database_principals u ON u.principal_id = g.grantee_principal_id JOIN sys.objects o ON o.object_id = g.major_id JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE g.class = 1 AND g.minor_id = 0 AND (u.sid = SUSER_SID(@login) OR CONVERT(varchar(200), u.sid, 1) = @sid OR u.sid = (SELECT sid FROM sys.server_principals WHERE name = @login))'
 }
 function Invoke-Statement($table, [string]$statement, [string]$server, [string]$database, [hashtable]$values) {
     if (-not $table.ContainsKey($statement)) { Stop-Call 'NotListed' "statement '$statement' is not listed" }

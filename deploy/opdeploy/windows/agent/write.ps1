@@ -124,16 +124,16 @@ $verbs['file.discard'] = { [CmdletBinding()] param([string]$path)
 # What is carried out is the text that such an expression makes on the server, which does the quoting; a name of over 128 characters makes none.
 $ordering = @{
     'create windows login' = "N'CREATE LOGIN ' + QUOTENAME(@login) + N' FROM WINDOWS'"
-    'create sql login' = "N'CREATE LOGIN ' + QUOTENAME(@login) + N' WITH PASSWORD = N' + QUOTENAME(@password, '''') + N', CHECK_POLICY = OFF'"
+    'create sql login' = "N'CREATE LOGIN ' + QUOTENAME(@login) + N' WITH PASSWORD = N' + QUOTENAME(@password, '''') + CASE @state WHEN N'ON' THEN N', CHECK_POLICY = ON' WHEN N'OFF' THEN N', CHECK_POLICY = OFF' END"
     'set password' = "N'ALTER LOGIN ' + QUOTENAME(@login) + N' WITH PASSWORD = N' + QUOTENAME(@password, '''')"
-    'set option' = "N'ALTER LOGIN ' + QUOTENAME(@login) + N' WITH ' + CASE WHEN @option IN (N'CHECK_POLICY', N'CHECK_EXPIRATION') THEN @option END + N' = ' + CASE WHEN @state IN (N'ON', N'OFF') THEN @state END"
-    'set default database' = "N'ALTER LOGIN ' + QUOTENAME(@login) + N' WITH DEFAULT_DATABASE = ' + QUOTENAME(@database)"
+    'set option' = "N'ALTER LOGIN ' + QUOTENAME(@login) + CASE @option WHEN N'CHECK_POLICY' THEN N' WITH CHECK_POLICY = ' WHEN N'CHECK_EXPIRATION' THEN N' WITH CHECK_EXPIRATION = ' END + CASE @state WHEN N'ON' THEN N'ON' WHEN N'OFF' THEN N'OFF' END"
+    'set default database' = "N'ALTER LOGIN ' + QUOTENAME(@login) + N' WITH DEFAULT_DATABASE = ' + QUOTENAME(@default)"
     'switch login' = "N'ALTER LOGIN ' + QUOTENAME(@login) + CASE @state WHEN N'ON' THEN N' ENABLE' WHEN N'OFF' THEN N' DISABLE' END"
     'drop login' = "N'DROP LOGIN ' + QUOTENAME(@login)"
     'create user' = "N'CREATE USER ' + QUOTENAME(@user) + N' FOR LOGIN ' + QUOTENAME(@login)"
     'drop user' = "N'DROP USER ' + QUOTENAME(@user)"
     'change member' = "N'EXEC ' + CASE @state WHEN N'ON' THEN N'sp_addrolemember N' WHEN N'OFF' THEN N'sp_droprolemember N' END + QUOTENAME(@role, '''') + N', N' + QUOTENAME(@user, '''')"
-    'change grant' = "CASE @state WHEN N'ON' THEN N'GRANT ' WHEN N'OFF' THEN N'REVOKE ' END + CASE WHEN @permission IN (N'SELECT', N'INSERT', N'UPDATE', N'DELETE', N'EXECUTE') THEN @permission END + N' ON OBJECT::' + QUOTENAME(@schema) + N'.' + QUOTENAME(@table) + N' TO ' + QUOTENAME(@user)"
+    'change grant' = "CASE @state WHEN N'ON' THEN N'GRANT ' WHEN N'OFF' THEN N'REVOKE ' END + CASE @permission WHEN N'SELECT' THEN N'SELECT' WHEN N'INSERT' THEN N'INSERT' WHEN N'UPDATE' THEN N'UPDATE' WHEN N'DELETE' THEN N'DELETE' END + N' ON OBJECT::' + QUOTENAME(@schema) + N'.' + QUOTENAME(@table) + N' TO ' + QUOTENAME(@user) + CASE @state WHEN N'ON' THEN N'' WHEN N'OFF' THEN N' CASCADE' END"
 }
 $verbs['sql.write'] = { [CmdletBinding()] param([string]$statement, [string]$server, [string]$database, [hashtable]$values = @{})
     $text = "DECLARE @text nvarchar(max) = $($ordering[$statement]); IF @text IS NULL RAISERROR('nothing to carry out', 16, 1) ELSE EXEC (@text)"
