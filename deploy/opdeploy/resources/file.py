@@ -175,14 +175,14 @@ class File(Resource):
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
         if change.action != "remove" and change.touches("sha256"):
-            yield from self._arriving()
+            yield from self.arriving()
             return
         if change.action == "remove" and change.actual and change.actual.sha256 is not None:
             yield cmdlet_write("Remove-Item", LiteralPath=self.path)
         if change.actual and change.actual.leftover != NO_LEFTOVER:
             yield file_discard(self.path)
 
-    def _arriving(self) -> Iterator[Write]:
+    def arriving(self) -> Iterator[Write]:
         """Piece by piece; the first one begins anew, whatever was left there."""
         content = self.content or b""
         for offset in range(0, max(len(content), 1), PIECE):

@@ -15,6 +15,8 @@ from opdeploy.lab.windows import (
     cmdlets_firewall,
     cmdlets_items,
     cmdlets_services,
+    cmdlets_sessions,
+    cmdlets_smb,
     cmdlets_tasks,
     cmdlets_users,
     servers,
@@ -60,7 +62,9 @@ def test_the_lab_has_a_model_of_what_the_agent_lists_and_of_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "module", [cmdlets_users, cmdlets_services, cmdlets_tasks, cmdlets_items], ids=lambda one: one.__name__
+    "module",
+    [cmdlets_users, cmdlets_services, cmdlets_tasks, cmdlets_items, cmdlets_smb, cmdlets_sessions],
+    ids=lambda one: one.__name__,
 )
 def test_a_model_asks_for_parameters_that_the_agent_lists_and_for_no_others(module):
     text = inspect.getsource(module)

@@ -30,6 +30,8 @@ ENUMS = {
     "NetSecurity.Authentication": "NotRequired Required NoEncap",
     "NetSecurity.Encryption": "NotRequired Required Dynamic",
     "ServiceProcess.ServiceStartMode": "Boot System Automatic Manual Disabled",
+    "SmbShare.CachingMode": "None Manual Documents Programs BranchCache Unknown",
+    "SmbShare.FolderEnumerationMode": "AccessBased Unrestricted",
 }
 FLAG_ENUMS = ("NetSecurity.Profile", "NetSecurity.InterfaceType")
 SID = re.compile(r"S-1-\d+(-\d+)+", re.IGNORECASE)

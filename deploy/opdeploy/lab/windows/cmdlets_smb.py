@@ -57,7 +57,10 @@ def remove_share(state: State, token: Token, call: Bound) -> list[Json]:
 
 
 def _there(state: State, token: Token, call: Bound) -> list[str]:
+    """The shares that are meant. Without -Force both cmdlets ask first, which the lab has no answer to."""
     _check_elevated(token, call)
+    if not call.get("Force"):
+        raise errors.not_modelled(f"{call.name} without -Force")
     for name in call.get("Name"):
         if not _lines(state, name):
             raise errors.cim_not_found("MSFT_SMBShare", "Name", name, call.name)

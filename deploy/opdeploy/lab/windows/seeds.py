@@ -106,9 +106,13 @@ FOLDERS = {
     "C:\\Windows\\System32": _SYSTEM_FOLDER,
     "C:\\Windows\\System32\\drivers": _INHERITS,
     "C:\\Windows\\System32\\drivers\\etc": _INHERITS,
+    "C:\\Windows\\System32\\WindowsPowerShell": _INHERITS,
+    "C:\\Windows\\System32\\WindowsPowerShell\\v1.0": _INHERITS,
     "C:\\Windows\\Temp": "O:SYG:SYD:PAI(A;CI;DCLCWP;;;BU)(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICIIO;GA;;;CO)",
     "C:\\Program Files": _SYSTEM_FOLDER,
     "C:\\Program Files\\Common Files": _SYSTEM_FOLDER,
+    "C:\\Program Files\\WindowsPowerShell": _INHERITS,
+    "C:\\Program Files\\WindowsPowerShell\\Modules": _INHERITS,
     "C:\\Program Files (x86)": _SYSTEM_FOLDER,
     "C:\\ProgramData": (
         "O:SYG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICIIO;GA;;;CO)(A;OICI;0x1200a9;;;BU)(A;CI;DCLCRPCR;;;BU)"

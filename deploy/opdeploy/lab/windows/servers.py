@@ -12,6 +12,7 @@ from importlib import resources
 from opdeploy.lab.windows import (
     accounts,
     cmdlets_defender,
+    cmdlets_sessions,
     cmdlets_smb,
     files,
     registry,
@@ -207,6 +208,7 @@ def _registry(state: State) -> None:
     listener = registry.create(state, r"SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN\Listener\*+HTTP")
     registry.set_value(listener, "Port", "DWord", 5985)
     registry.create(state, cmdlets_smb.SECURITY)
+    registry.create(state, cmdlets_sessions.PLUGINS)
 
 
 def _product_name(build: int) -> str:
