@@ -5,7 +5,6 @@ $reading = @{
     'Get-LocalGroup' = @('Name')
     'Get-LocalUser' = @('Name')
     'Get-MpPreference' = @()
-    'Get-PSSessionConfiguration' = @('Name')
     'Get-Service' = @('Name')
     'Get-WindowsFeature' = @('Name')
     'Get-WinEvent' = @('ListLog')

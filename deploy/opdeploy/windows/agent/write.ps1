@@ -19,10 +19,9 @@ $writing = @{
     'Add-MpPreference' = @('ExclusionPath', 'ExclusionProcess', 'ExclusionExtension')
     'Remove-MpPreference' = @('ExclusionPath', 'ExclusionProcess', 'ExclusionExtension')
     'Install-WindowsFeature' = @('Name', 'IncludeManagementTools'); 'Uninstall-WindowsFeature' = $named
-    'New-SmbShare' = @('Name', 'Path', 'Description', 'CachingMode', 'FolderEnumerationMode', 'FullAccess')
-    'Set-SmbShare' = @('Name', 'Description', 'CachingMode', 'FolderEnumerationMode', 'Force'); 'Remove-SmbShare' = @('Name', 'Force')
-    'Grant-SmbShareAccess' = @('Name', 'AccountName', 'AccessRight', 'Force'); 'Revoke-SmbShareAccess' = @('Name', 'AccountName', 'Force')
-    'Register-PSSessionConfiguration' = @('Name', 'Path', 'NoServiceRestart', 'Force')
+    'New-SmbShare' = @('Name', 'Path', 'Description', 'CachingMode', 'FolderEnumerationMode', 'SecurityDescriptor')
+    'Set-SmbShare' = @('Name', 'Description', 'CachingMode', 'FolderEnumerationMode', 'SecurityDescriptor', 'Force'); 'Remove-SmbShare' = @('Name', 'Force')
+    'Register-PSSessionConfiguration' = @('Name', 'Path', 'SecurityDescriptorSddl', 'NoServiceRestart')
     'Unregister-PSSessionConfiguration' = @('Name', 'NoServiceRestart', 'Force')
 }
 # Nothing may be meant by a pattern, and items are folders and files of a local disk.
