@@ -300,7 +300,7 @@ class Package(Resource):
         exit = _exit(record)
         if exit is None:
             return f"did not end within {self.timeout}, and was ended"
-        accepted = installers.plain_code(exit) in REBOOT or exit in self.exit_codes
+        accepted = {exit, installers.plain_code(exit)} & {*REBOOT, *self.exit_codes}
         return "" if accepted else installers.in_words(self.type, exit)
 
     def _refused(self, failure: Failure) -> str:
