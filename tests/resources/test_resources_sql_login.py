@@ -243,3 +243,15 @@ def test_what_two_roles_want_of_one_login_is_united() -> None:
     assert problems == []
     assert show(login.users) == "Main_OMS, Other"
     assert show(login.roles) == "Main_OMS: db_datareader, main_oms: db_datawriter"
+
+
+def test_one_database_in_two_spellings_is_one() -> None:
+    twice = {
+        **FULL,
+        "default_database": None,
+        "databases": {"Main_OMS": {"roles": ["db_owner"]}, "MAIN_OMS": {"roles": ["DB_OWNER"]}},
+    }
+    host = Host()
+    host.apply(twice)
+    assert host.plan(twice)[0].verdict == "in_sync"
+    assert [user["name"] for user in host.database["users"]] == ["dbo", "nexhealth"]

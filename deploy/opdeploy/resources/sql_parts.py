@@ -105,15 +105,14 @@ class Grant(Named):
 
 
 def flat(databases: Mapping[str, Access | None]) -> dict[str, tuple[Named, ...]]:
-    """The same, property by property. Whoever is a user of a database is in its role public."""
+    """The same, property by property, each once. Whoever is a user of a database is in its role public."""
     given = {name: access or Access() for name, access in databases.items()}
-    return {
-        "users": tuple(map(Named, given)),
-        "roles": tuple(Membership(name, role) for name in given for role in given[name].roles if role.lower() != "public"),
-        "grants": tuple(
-            Grant(name, *entry.place, permission)
-            for name in given
-            for entry in given[name].grants
-            for permission in entry.permissions
-        ),
-    }
+    users = (Named(name) for name in given)
+    roles = (Membership(name, role) for name in given for role in given[name].roles if role.lower() != "public")
+    grants = (
+        Grant(name, *entry.place, permission)
+        for name in given
+        for entry in given[name].grants
+        for permission in entry.permissions
+    )
+    return {name: tuple(dict.fromkeys(items)) for name, items in (("users", users), ("roles", roles), ("grants", grants))}
