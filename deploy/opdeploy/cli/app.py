@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "Say what a kind of resource is, with an example.",
     "docs": "Write docs/reference from the code.",
     "step": "List what only a person can do, and sign it off.",
+    "runbook": "Say what to do when somebody calls about the OP Portal.",
     "lab": "Run simulated practice servers on this machine.",
     "demo": "Show the whole way on the lab, in under a minute.",
 }

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 from click.shell_completion import CompletionItem
-from rich.console import Console
-from rich.markdown import Markdown
 
+from opdeploy.cli import terminal
 from opdeploy.inventory import near
 from opdeploy.model import ExitCode, UsageError
 from opdeploy.reports.reference import as_data, explained, kind_page
@@ -40,13 +38,5 @@ def command(kind: str | None, form: str) -> ExitCode:
     elif kind is None:
         click.echo("\n".join(f"{name:<22} {explained(name).title}" for name in KINDS))
     else:
-        _print(kind_page(kind))
+        terminal.page(kind_page(kind))
     return ExitCode.OK
-
-
-def _print(page: str) -> None:
-    """Markdown as it is; laid out where somebody looks at it."""
-    if sys.stdout.isatty():
-        Console().print(Markdown(page))
-    else:
-        click.echo(page, nl=False)

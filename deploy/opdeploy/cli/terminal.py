@@ -43,6 +43,17 @@ def lines(texts: Iterable[Text]) -> None:
     write(printed.get())
 
 
+def page(text: str) -> None:
+    """Markdown as it is; laid out where somebody looks at it."""
+    if not sys.stdout.isatty():
+        write(text)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
 def write(text: str) -> None:
     """Text to stdout. Nobody reading it any more is no error of ours."""
     try:
