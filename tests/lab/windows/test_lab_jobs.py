@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from opdeploy import calls
 from opdeploy.calls import Failure, Write
 from opdeploy.lab.windows import files, installers, servers, services
 from opdeploy.lab.windows.computer import Computer
-from opdeploy.lab.windows.state import dump, load
+from opdeploy.lab.windows.state import State, dump, load
 from opdeploy.model import Secret
 from opdeploy.resources import jobs
 from opdeploy.resources.base import Answers
@@ -225,6 +226,18 @@ def test_what_an_installer_brings_its_uninstaller_takes_away(kind: str, ask: Ask
     ask(calls.job_read(ID))
     assert key not in programs(ask, VIEW[kind])
     assert unclocked(computer) == before
+
+
+@pytest.mark.parametrize(
+    ("made", "key", "service"),
+    [(servers.database_server, "FBDBServer_3_0_is1", "FirebirdServerDefaultInstance"), (servers.backup_station, "7-Zip", "")],
+)
+def test_what_the_labs_servers_come_with_can_be_removed(made: Callable[[], State], key: str, service: str) -> None:
+    computer = Computer(made())
+    ask = asking(computer)
+    assert ask(uninstalled(ask, "inno", key))["exit"] == 0
+    assert key not in programs(ask)
+    assert services.find(computer.state, service) is None
 
 
 def test_an_uninstaller_may_return_before_its_work_is_done(ask: Ask) -> None:

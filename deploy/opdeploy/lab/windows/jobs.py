@@ -4,8 +4,8 @@ A runner is an agent of its own. The lab's clock stands still, so a job takes *l
 one, and after as many as its installers take (`installers`) it does its work before the next is answered. A test can stop
 anywhere in between; a restart of the machine (`restart`) ends a runner in the middle.
 
-Shape: ``state.jobs[id]`` is a runner that lives, ``{process, user, looks, msi, lines, programs}``: whether it holds Windows
-Installer's only place, the lines that it has read, and what it is going to run.
+Shape: ``state.jobs[id]`` is a runner that lives, ``{process, started, user, looks, msi, lines, programs}``: `msi` tells whether
+it holds Windows Installer's only place, `lines` what it has read, `programs` what it is going to run.
 """
 
 from __future__ import annotations
@@ -72,21 +72,22 @@ def _ours(context: Context, path: str) -> None:
 
 def job_start(context: Context, given: Json) -> None:
     state, id = context.state, given["id"].lower()
-    folder, order = _folder(id), list(given["order"])
-    _ours(context, folder)
+    _ours(context, _folder(id))
+    agent, order = context.source.text.splitlines(), list(given["order"])
     calls = _installs(order)
-    _write(state, folder, "agent", "\r\n".join([*context.source.text.splitlines(), ""]).encode())
+    _write(state, id, "agent", agent)
     if id in state.jobs:  # the new runner can't have `running`, and ends
-        _write(state, folder, "order", "\r\n".join([*order, ""]).encode())
+        _write(state, id, "order", order)
         return
-    task = f"\\opdeploy-{id}"
-    state.tasks.pop(task, None)  # it is registered with -Force, and gone when the runner is there
+    if given.get("elevated"):
+        state.tasks.pop(f"\\opdeploy-{id}", None)  # registered with -Force, and gone when the runner is there
     state.jobs[id] = {
         "process": 4 * (1000 + int(id[:3], 16)),
+        "started": state.time,
         "user": installers.SYSTEM if given.get("elevated") else context.token.user,
         "msi": any(map(installers.is_msi, calls)) and not installers.busy(state),
         "looks": sum(installers.looks(state, call) for call in calls),
-        "lines": [*context.source.text.splitlines(), ".", *order],
+        "lines": [*agent, ".", *order],
         "programs": [{"program": call["program"], "line": call["line"]} for call in calls],
     }
     _begin(state, id)
@@ -117,10 +118,9 @@ def restart(state: State) -> None:
 
 
 def _begin(state: State, id: str) -> None:
-    runner, folder = state.jobs[id], _folder(id)
-    _write(state, folder, "running", b"")
-    _write(state, folder, "replies", reply({"process": runner["process"], "started": state.time}))
-    if not runner["looks"]:
+    _write(state, id, "running", [])
+    _put(state, id, "replies", _first_line(state.jobs[id]))
+    if not state.jobs[id]["looks"]:
         _carry_out(state, id)
 
 
@@ -132,9 +132,11 @@ def _carry_out(state: State, id: str) -> None:
     agent = Agent(state, _token(state, runner["user"]), threading.RLock(), said.append)
     for line in runner["lines"]:
         agent.take(line)
-    record = files.find(state, f"{_folder(id)}\\replies")
-    begun = files.data(record) if record else b""
-    _write(state, _folder(id), "replies", b"".join([begun, *said]))
+    _put(state, id, "replies", b"".join([_first_line(runner), *said]))
+
+
+def _first_line(runner: Json) -> bytes:
+    return reply({"process": runner["process"], "started": runner["started"]})
 
 
 def _token(state: State, user: str) -> Token:
@@ -151,5 +153,9 @@ def _installs(order: list[str]) -> list[Json]:
     return [decode(call["args"], secrets) for call in calls if call["verb"] == "install.run"]
 
 
-def _write(state: State, folder: str, name: str, data: bytes) -> None:
-    files.put_file(state, f"{folder}\\{name}", ADMINISTRATORS, data)
+def _write(state: State, id: str, name: str, lines: list[str]) -> None:
+    _put(state, id, name, "".join(f"{line}\r\n" for line in lines).encode())
+
+
+def _put(state: State, id: str, name: str, data: bytes) -> None:
+    files.put_file(state, f"{_folder(id)}\\{name}", ADMINISTRATORS, data)

@@ -15,6 +15,7 @@ from opdeploy.lab.windows import (
     cmdlets_sessions,
     cmdlets_smb,
     files,
+    installers,
     registry,
     rules,
     sddl,
@@ -49,7 +50,8 @@ def database_server(name: str = "DB1", admin: str = ADMIN, password: str = PASSW
     firebird = services.create(state, "FirebirdServerDefaultInstance", f'"{_FIREBIRD}\\firebird.exe" -s DefaultInstance')
     registry.set_value(firebird, "DisplayName", "String", "Firebird Server - DefaultInstance")
     services.set_running(state, "FirebirdServerDefaultInstance", True)
-    _program(state, "FBDBServer_3_0_is1", "Firebird 3.0.11.33703 (x64)", "3.0.11.33703", "Firebird Project")
+    brought = "FirebirdServerDefaultInstance"
+    _program(state, "FBDBServer_3_0_is1", "Firebird 3.0.11.33703 (x64)", "3.0.11.33703", "Firebird Project", brought)
     _sql_server(state, admin)
     state.network = {"backup1:445": "open", "licence.example:443": "open"}
     return state
@@ -347,7 +349,8 @@ def _features(state: State) -> None:
             state.features |= {name.lower(): {"name": name, "state": word} for name in names}
 
 
-def _program(state: State, key_name: str, name: str, version: str, publisher: str) -> None:
+def _program(state: State, key_name: str, name: str, version: str, publisher: str, *brought: str) -> None:
+    """An installed program with an uninstaller that takes it away again, and the services that it brought."""
     key = registry.create(state, f"{_UNINSTALL}\\{key_name}")
     folder = f"C:\\Program Files\\{publisher}"
     for value, data in (
@@ -358,3 +361,8 @@ def _program(state: State, key_name: str, name: str, version: str, publisher: st
         ("InstallDate", "20240312"),
     ):
         registry.set_value(key, value, "String", data)
+    files.put_folder(state, folder, accounts.ADMINISTRATORS)
+    uninstaller = f"{folder}\\unins000.exe"
+    gone = {"key": {"name": key_name, "values": {}}, "files": {uninstaller: {}}, "services": dict.fromkeys(brought, "")}
+    left = installers.content(uninstalls=gone | {"made": [folder]})
+    files.put_file(state, uninstaller, accounts.ADMINISTRATORS, left)
