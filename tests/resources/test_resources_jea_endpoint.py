@@ -89,6 +89,19 @@ def test_what_others_write_into_a_file_is_found_and_undone(state: State) -> None
     assert only(host.plan(wanted)).verdict == "in_sync"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "no data", "@{ 'VisibleCmdlets' = 'x' }", "@{ 'TranscriptDirectory' = 'C:\\a<b'; 'RoleDefinitions' = 'x' }",
+     "@{ 'VisibleCmdlets' = @(@{ 'Name' = 'Get-*' }); 'FunctionDefinitions' = @(); 'VisibleExternalCommands' = @() }"],
+)  # fmt: skip
+def test_whatever_stands_in_the_files_is_a_difference_and_no_error(text: str) -> None:
+    host, wanted = made(servers.bare()), desired("jea_endpoint", FULL)
+    for path in (PSRC, PSSC):
+        files.put_file(host.computer.state, path, "S-1-5-32-544", text.encode())
+    assert only(host.apply(wanted)).action == "update"
+    assert only(host.plan(wanted)).verdict == "in_sync"
+
+
 def test_who_may_connect_is_told_from_the_registration_too(state: State) -> None:
     host, wanted = made(state), desired("jea_endpoint", FULL)
     key = registry.find(state, PLUGIN)

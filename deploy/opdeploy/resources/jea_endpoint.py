@@ -4,11 +4,12 @@ Three files in a module's folder (its manifest, the role capability, the session
 WinRM. The files are compared as data and byte by byte; of the registration, what WinRM keeps of it in the registry: it holds
 the path of a copy of the session configuration, made when it was registered, and the list of those who may connect.
 
-Registering must not end the session that does it. By PowerShell 5.1's own source, `-NoServiceRestart` is not enough:
-`-Force` restarts WinRM when a first try to connect fails, as it does until WinRM is restarted, and the list that is made from
-the role definitions is set by a call that restarts it too. So the list is given ready made, as SDDL, without `-Force`, and
-what was registered before is taken away by a call of its own. It is in effect once WinRM is restarted: the run's last step.
-Not verified on a Windows: that a role capability takes the text of a function as a string, as PowerShell 7's source does.
+Registering must not end the session that does it. By PowerShell 5.1's source (decompiled; 7's says the same of the first),
+`-NoServiceRestart` is not enough: `-Force` restarts WinRM when a first try to connect fails, as it does until WinRM was
+restarted, and the list that is made from the role definitions is set by a call that restarts it too. So the list is given
+ready made, as SDDL, without `-Force`, and what was registered before is taken away by a call of its own. It is in effect once
+WinRM is restarted: the run's last step. Not verified on a Windows: that a role capability takes a function's text as a string,
+as PowerShell's source does.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ MODULES = r"C:\Program Files\WindowsPowerShell\Modules"
 PLUGINS = r"SOFTWARE\Microsoft\Windows\CurrentVersion\WSMAN\Plugin"
 LENGTH = 256 * 1024  # bytes of a file of ours, at most
 AS_WRITTEN, OF_THESE = "as written here", "of these files"
+_LOCAL = re.compile(r"[A-Za-z]:\\")
 _IDS = uuid.UUID("6f1c4c5e-6c39-4a6e-9d4e-0f6d2a4b7c11")
 EVERYBODY = {
     "S-1-1-0", "S-1-5-2", "S-1-5-4", "S-1-5-7", "S-1-5-11", "S-1-5-32-545", "S-1-5-32-546",
 }  # fmt: skip
 CONTROLLER = "the virtual account would be a Domain Admin on a domain controller: no such endpoint there"
 
-AS_SET = Comparator(same=lambda one, other: set(one) == set(other), nothing=())
+LISTED = Comparator(same=lambda one, other: set(one) == set(other), nothing=())
 
 
 def _name(text: str) -> str:
@@ -66,10 +68,10 @@ class JeaEndpoint(Resource):
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("FileNotFoundException", "DirectoryNotFoundException")
 
     name: Annotated[str, AfterValidator(_name), KEY]
-    allowed: Annotated[tuple[Principal, ...], AS_SET] = ()
-    cmdlets: Annotated[tuple[Cmdlet, ...], AS_SET] = ()
-    functions: Annotated[tuple[Function, ...], AS_SET] = ()
-    programs: Annotated[tuple[Program, ...], AS_SET] = ()
+    allowed: Annotated[tuple[Principal, ...], LISTED] = ()
+    cmdlets: Annotated[tuple[Cmdlet, ...], LISTED] = ()
+    functions: Annotated[tuple[Function, ...], LISTED] = ()
+    programs: Annotated[tuple[Program, ...], LISTED] = ()
     transcripts: LocalPath | None = None
     files: Annotated[str, Comparator(nothing=AS_WRITTEN)] = AS_WRITTEN
     registration: Annotated[str, Comparator(nothing=OF_THESE)] = OF_THESE
@@ -160,7 +162,7 @@ class JeaEndpoint(Resource):
 
     def then_reads(self, answers: Answers) -> Reads:
         found, plugin = Found(self, answers), _plugin(answers)
-        copy = {"copy": file_stat(plugin.file, hash=True)} if plugin and plugin.file else {}
+        copy = {"copy": file_stat(plugin.file, hash=True)} if plugin and _LOCAL.match(plugin.file) else {}
         sids = [who.sid or getattr(answers, f"sid {who.name}")["sid"] for who in self.allowed]
         names = {f"name {sid.upper()}": name_resolve(sid.upper()) for sid in sids if sid}
         return {**copy, **names, **{f"role {name}": sid_resolve(name) for name in found.roles}}
@@ -199,10 +201,11 @@ class JeaEndpoint(Resource):
             yield from self._removed(answers)
             return
         contents = {**self._contents, self.paths.configuration: self._configuration(self._names(answers))}
+        found = Found(self, answers).bytes
         if not answers.capabilities:
             yield cmdlet_write("New-Item", ItemType="Directory", Path=self.paths.capabilities)
         for path, content in contents.items():
-            if content != Found(self, answers).bytes[path]:
+            if content != found[path]:
                 yield from File(path=path, content=content).arriving()
         if self._registers(change):
             yield from self._unregistered(answers)
@@ -219,18 +222,18 @@ class JeaEndpoint(Resource):
             yield cmdlet_write("Unregister-PSSessionConfiguration", Name=self.name, NoServiceRestart=True, Force=True)
 
     def _removed(self, answers: Answers) -> Iterator[Write]:
+        """What a cut run left beside a file goes too: a folder is only removed when nothing is in it."""
         yield from self._unregistered(answers)
-        for path, content in Found(self, answers).bytes.items():
-            if content is not None:
-                yield cmdlet_write("Remove-Item", LiteralPath=path)
-        for path, folder in ((self.paths.capability, answers.capabilities), (self.paths.manifest, answers.folder)):
-            if folder:
+        paths, found = self.paths, Found(self, answers).bytes
+        inside = ((paths.capabilities, answers.capabilities, [paths.capability]),
+                  (paths.folder, answers.folder, [paths.manifest, paths.configuration]))  # fmt: skip
+        for folder, there, files in inside:
+            for path in files if there else ():
                 yield file_discard(path)
-        if answers.folder:
-            yield file_discard(self.paths.configuration)
-        for path, folder in ((self.paths.capabilities, answers.capabilities), (self.paths.folder, answers.folder)):
-            if folder:
-                yield cmdlet_write("Remove-Item", LiteralPath=path)
+                if found[path] is not None:
+                    yield cmdlet_write("Remove-Item", LiteralPath=path)
+            if there:
+                yield cmdlet_write("Remove-Item", LiteralPath=folder)
 
     def _names(self, answers: Answers) -> list[str]:
         """What the host calls those who may connect. Raises `Missing` for an account that is still to be made."""
@@ -308,8 +311,10 @@ class Found:
 
     @property
     def transcripts(self) -> str | None:
-        folder = self.configuration.get("TranscriptDirectory")
-        return folder if isinstance(folder, str) and re.match(r"[A-Za-z]:\\", folder) else None
+        try:
+            return JeaEndpoint.observed(name="x", transcripts=self.configuration.get("TranscriptDirectory")).transcripts
+        except ValidationError:
+            return None
 
     def allowed(self, answers: Answers) -> tuple[Principal, ...]:
         """Those whom its roles name; a name that is nobody's stays a name."""
@@ -375,7 +380,7 @@ def _registration(plugin: wsman_plugin.Plugin | None, found: Found, answers: Ans
     """Whether what is registered is what stands in the files, for those who stand there."""
     if plugin is None:
         return "not there"
-    copy = answers.copy if plugin.file and answers.asked("copy") else None
+    copy = answers.copy if answers.asked("copy") else None
     configuration = next((content for path, content in found.bytes.items() if path.endswith(".pssc")), None)
     if not copy or configuration is None or copy.get("sha256") != hashlib.sha256(configuration).hexdigest():
         return "of another session configuration"
