@@ -174,6 +174,7 @@ def test_a_statement_that_asks_and_was_changed_is_an_error_and_no_silent_success
     assert isinstance(ask(computer, read), list)
     assert ask(computer, read, changed).id == "lab.NotModelled"
     assert ask(computer, calls.sql_read("logins", "localhost", "master")).id == "opdeploy.NotListed"
+    assert ask(computer, calls.sql_write("drop database", "localhost", "master")).id == "opdeploy.NotListed"
 
 
 def test_a_statement_that_orders_something_else_is_an_error_and_no_silent_success(computer: Computer) -> None:

@@ -118,9 +118,7 @@ def connect(state: State, token: Token, server: str, database: str) -> Connectio
 
 
 def sql_read(context: Context, given: Json) -> list[Json]:
-    text = context.source.tables["asking"].get(given["statement"])
-    if text is None:
-        raise ended("NotListed", f"statement '{given['statement']}' is not listed")
+    text = _listed(context, "asking", given["statement"])
     connection = connect(context.state, context.token, given["server"], given["database"])
     values = given.get("values") or {}
     for name in re.findall(r"@(\w+)", text):
@@ -132,7 +130,7 @@ def sql_read(context: Context, given: Json) -> list[Json]:
 
 
 def sql_write(context: Context, given: Json) -> None:
-    expression = context.source.tables["ordering"].get(given["statement"], "")
+    expression = _listed(context, "ordering", given["statement"])
     connection = connect(context.state, context.token, given["server"], given["database"])
     values = given.get("values") or {}
     for name in re.findall(r"@(\w+)", expression):
@@ -144,6 +142,13 @@ def sql_write(context: Context, given: Json) -> None:
         _carry_out(connection, text)
     except tsql.Incorrect as incorrect:
         raise refused(str(incorrect)) from None
+
+
+def _listed(context: Context, table: str, statement: str) -> str:
+    text: str | None = context.source.tables[table].get(statement)
+    if text is None:
+        raise ended("NotListed", f"statement '{statement}' is not listed")
+    return text
 
 
 def _parameter(values: Json, name: str) -> None:
