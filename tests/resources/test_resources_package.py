@@ -337,6 +337,11 @@ def test_a_reboot_is_left_to_the_run(exit: int, db1: Box, store: Store) -> None:
     assert (item.outcome, item.reboot) == ("applied", f"its installer asks for it ({exit})")
 
 
+def test_one_that_is_only_there_after_a_reboot_asks_for_it_all_the_same(db1: Box, store: Store) -> None:
+    item = the_item(db1, store, tool(**offer(db1, inno(exit=3010, returns_at_once=1000))))
+    assert (item.outcome, item.reboot) == ("failed", "its installer asks for it (3010)")
+
+
 def test_other_codes_that_mean_well_are_accepted_by_name(db1: Box, store: Store) -> None:
     given = offer(db1, msi(exit=1603))
     wanted = TYPES["msi"][0] | given

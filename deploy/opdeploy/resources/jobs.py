@@ -70,8 +70,12 @@ def record(answers: Answers) -> Record | None:
 
 
 def booted_since(record: Record, answers: Answers) -> str:
-    """When Windows was started anew after the job began; '' if it was not. Both times are ISO 8601 in UTC, alike in form."""
-    booted = str(answers.boot[0]["LastBootUpTime"]) if answers.boot else ""
+    """When Windows was started anew after the job began; '' if it was not, or nobody knows.
+
+    Both times are ISO 8601 in UTC, alike in form."""
+    if not answers.has("boot") or answers.failure("boot") or not answers.boot:
+        return ""
+    booted = str(answers.boot[0]["LastBootUpTime"])
     return booted if booted > record.started else ""
 
 

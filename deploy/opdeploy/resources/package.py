@@ -269,8 +269,10 @@ class Package(Resource):
             record = jobs.record(answers)
         except Unknown as unknown:
             return Work(False, f"what its job says can't be read: {unknown.reason}")
-        if record is None or record.running:
-            return Work(True) if record else None
+        if record is None:
+            return None
+        if record.running:
+            return Work(True)
         log = file_read(f"{record.folder}\\{LOG}", offset=-LOG_END, length=LOG_END)
         if failure := self._failure(record, answers):
             return Work(False, f"its {self._what} {failure}", log)
@@ -292,9 +294,7 @@ class Package(Resource):
             return "was not begun: no PowerShell came to life for it"
         if record.lost:
             booted = jobs.booted_since(record, answers)
-            return (
-                f"was cut off: Windows was started anew at {_minute(booted)}" if booted else "was cut off: its runner was ended"
-            )
+            return f"was cut off: {f'Windows was started anew at {_minute(booted)}' if booted else 'its runner was ended'}"
         if isinstance(record.value, Failure):
             return self._refused(record.value)
         exit = _exit(record)

@@ -10,7 +10,7 @@ begins with `expect(...)`. A secret is an `opdeploy.model.Secret`: a plain `str`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from pyinfra.api.exceptions import OperationValueError
 from opdeploy.model import Change
 from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of, stirred_reads
 from opdeploy.resources import KINDS
-from opdeploy.resources.base import KEY, Resource, parts
+from opdeploy.resources.base import KEY, Resource, Work, parts
 from opdeploy.windows.carrier import AgentCommand, Look, Refusal
 from opdeploy.windows.station import Station, pauses
 
@@ -79,22 +79,28 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world, station.desired))
         if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
             yield AgentCommand(reads=further)
-        yield from _to_the_end(change, world, station)
+        work = yield from _to_the_end(change, world)
         if why := change.resource.reboot(world.answers(change.resource)) or untold:
             station.reboots[change.resource.KIND + "/" + change.resource.key] = why
+        yield from _failed(change.resource, work, station)
         station.remember(change.resource)
     left = plan_one(managed, world)
     if left.verdict != "in_sync":
         yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
 
 
-def _to_the_end(change: Change[Any], world: World, station: Station) -> Iterator[StringCommand]:
-    """Waits for long work; what it failed with is the change's error, with what its log says."""
+def _to_the_end(change: Change[Any], world: World) -> Generator[StringCommand, None, Work | None]:
+    """Waits for long work, and says how it ended."""
     resource, waits, left = change.resource, pauses(), SETTLES
     while (work := resource.work(world.answers(resource))) and work.running and left > 0:
         pause = next(waits)
         left -= pause if work.settling else 0
         yield Look(read_back(change, world), pause)
+    return work
+
+
+def _failed(resource: Resource, work: Work | None, station: Station) -> Iterator[StringCommand]:
+    """What long work failed with is the change's error, with what its log says."""
     if work and work.error:
         if work.log:
             yield Look([work.log], 0)
