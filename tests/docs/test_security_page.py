@@ -115,7 +115,11 @@ def test_a_program_of_the_read_half_is_called_that_and_no_other() -> None:
 def test_no_program_is_started_by_another_way() -> None:
     lines = [line for text in TEXTS.values() for line in text.splitlines()]
     assert sum("Process]::Start" in line or "Start-Process" in line for line in lines) == 1
-    assert sum("Invoke-Program " in line and not line.startswith("#") for line in lines) == 1  # in Invoke-System
+    run = [line.strip() for line in lines if "Invoke-Program " in line and not line.startswith("#")]
+    assert [line.partition("Invoke-Program ")[2].split(" ")[0] for line in run] == [
+        "([System.IO.Path]::Combine($system,",
+        "$program",
+    ]
     named = r"Invoke-System '[\w.]+' "
     assert [line for line in lines if re.search(r"\bInvoke-System \S", line) and not re.search(named, line)] == [
         '    [void](Invoke-System $program "$command $line" $seconds)'

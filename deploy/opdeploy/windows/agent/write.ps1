@@ -135,6 +135,7 @@ $ordering = @{
     'change grant' = "CASE @state WHEN N'ON' THEN N'GRANT ' WHEN N'OFF' THEN N'REVOKE ' END + CASE @permission WHEN N'SELECT' THEN N'SELECT' WHEN N'INSERT' THEN N'INSERT' WHEN N'UPDATE' THEN N'UPDATE' WHEN N'DELETE' THEN N'DELETE' END + N' ON OBJECT::' + QUOTENAME(@schema) + N'.' + QUOTENAME(@table) + N' TO ' + QUOTENAME(@user) + CASE @state WHEN N'ON' THEN N'' WHEN N'OFF' THEN N' CASCADE' END"
 }
 $verbs['sql.write'] = { [CmdletBinding()] param([string]$statement, [string]$server, [string]$database, [hashtable]$values = @{})
+    if (-not $ordering.ContainsKey($statement)) { Stop-Call 'NotListed' "statement '$statement' is not listed" }
     $text = "DECLARE @text nvarchar(max) = $($ordering[$statement]); IF @text IS NULL RAISERROR('nothing to carry out', 16, 1) ELSE EXEC (@text)"
     [void](Invoke-Statement @{ $statement = $text } $statement $server $database $values)
 }
