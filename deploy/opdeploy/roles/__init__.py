@@ -20,11 +20,13 @@ What is wrong with a role is a `UsageError` that names the place in its `role.py
 
 from opdeploy.roles.compiling import compile
 from opdeploy.roles.finding import Role, Roles, find
+from opdeploy.roles.installer import Installer
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
 from opdeploy.roles.sources import sources
 
 __all__ = [
+    "Installer",
     "ProjectFile",
     "Required",
     "Role",
