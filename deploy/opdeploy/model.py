@@ -64,6 +64,10 @@ class HostError(OpdeployError):
     status: Literal["unreachable", "failed"] = "unreachable"
 
 
+class LogonRefused(HostError):
+    """The host is there and does not let the session's user in: to try again and again could lock the account."""
+
+
 class HostFailed(HostError):
     """A host that answers, but not as it must: a reply that is not the agent's, a Windows that we refuse (1)."""
 
@@ -125,6 +129,14 @@ class Secret:
             cls,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda _: HIDDEN),
         )
+
+
+@dataclass(frozen=True)
+class OneHost:
+    """Annotates a secret that no two hosts may share: what a person calls it, and what to do where two do."""
+
+    what: str
+    hint: str
 
 
 # ---------------------------------------------------------------- principals

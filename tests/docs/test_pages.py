@@ -92,7 +92,7 @@ def test_many_refusals_are_told() -> None:
 
 
 def test_the_page_names_every_connection_variable() -> None:
-    rows = re.findall(r"^\| `(ansible_\w+)` \|", text("docs/inventory.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `((?:ansible|opdeploy)_\w+)` \|", text("docs/inventory.md"), re.MULTILINE)
     assert sorted(rows) == sorted(CONNECTION_NAMES)
 
 
@@ -112,12 +112,13 @@ ROWS = {row.partition("|")[0]: row for row in re.findall(r"^\| (.*) \|$", text("
 
 def names_in(beginning: str) -> set[str]:
     (cell,) = [cell for cell in ROWS if cell.startswith(beginning)]
-    return set(re.findall(r"`([\w.]+)…?`", cell))
+    return set(re.findall(r"`([\w.\\ ]+)…?`", cell))
 
 
 def test_the_page_on_snapshots_names_all_that_they_leave_out() -> None:
     assert {value.lower() for value in names_in("registry values named")} == tokens.VALUES
-    assert names_in("every value of a key") == set(re.findall(r"\w{2,}", tokens.KEYS.pattern.replace("\\Z", "")))
+    keys = tokens.KEYS.pattern.replace("\\Z", "").replace("\\\\", "\\")
+    assert names_in("every value of a key") == set(re.findall(r"\w[\w\\ ]+\w", keys))
     (elements,) = re.findall(r"\((\w+(?:\|\w+)+)\)", tokens.IN_TASKS.pattern)
     assert names_in("a task's") == set(elements.split("|"))
     assert names_in("verbs") == set(tokens.NEVER_KEPT)

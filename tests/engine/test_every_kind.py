@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from lab_practice import desired_by_host
 from labs import Box, box
 
 from opdeploy import engine
+from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import State, dump
 from opdeploy.model import ExitCode
@@ -18,6 +20,7 @@ from opdeploy.planning import Desired
 from opdeploy.resources import KINDS
 from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
+from opdeploy.windows.station import Station
 
 
 def with_data_drive(build: int, product: str) -> State:
@@ -33,6 +36,11 @@ HOSTS: dict[str, tuple[str, Callable[[], State]]] = {
     "a bare server as terminal server": ("ts1", lambda: with_data_drive(26100, "ServerNT")),
     "a bare workstation as backup station": ("backup1", lambda: with_data_drive(22631, "WinNT")),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def test_applied_twice_it_changes_nothing_the_second_time(host: tuple[Box, engin
     ] == []
     before = dump(made.state)
     (again,) = engine.plan([job], store)
-    assert [item.id for item in again.items if item.change.verdict != "in_sync"] == []
+    assert [item.id for item in again.items if item.change.verdict != "in_sync" and not item.by_hand] == []
     assert apply(store, job).code == ExitCode.OK
     assert dump(made.state) == before
     assert made.shells() == 0

@@ -16,7 +16,7 @@ from opdeploy.calls import host_read
 from opdeploy.engine import fleet
 from opdeploy.lab.windows import registry, servers
 from opdeploy.lab.windows.cmdlets_machine import WAITING
-from opdeploy.model import ExitCode, HostError
+from opdeploy.model import ExitCode, HostError, LogonRefused
 from opdeploy.reports.text import plain, run_text
 from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.resources.registry_value import RegistryValue
@@ -136,6 +136,20 @@ def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
     host = applied(tmp_path, db1.job([STOPPED], reboot="if_needed"))
     assert (host.items[0].outcome, host.code) == ("applied", ExitCode.UNKNOWN)
     assert host.error == "127.0.0.1: no answer"
+
+
+def test_a_refused_logon_is_tried_once_more_and_never_a_third_time(db1: Box, tmp_path: Path) -> None:
+    tried: list[object] = []
+
+    def opener(target: session.Target, **given: Any) -> session.Session:
+        tried.append(target)
+        raise LogonRefused("127.0.0.1: login refused")
+
+    station = fleet._task(db1.job([STOPPED]), Store.open(tmp_path / "store"), fleet.Options()).station
+    station.opener, station.pause = opener, lambda seconds: None
+    with pytest.raises(LogonRefused):
+        station.look([host_read()])
+    assert len(tried) == 2
 
 
 def test_a_host_that_is_out_of_reach_for_a_while_is_looked_at_again(db1: Box, tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ from opdeploy.model import Secret
 from opdeploy.planning import Desired
 
 PROJECT = Path(__file__).parents[2]
-PASSWORDS = ("installer-password", "interface-password", *(f"support-password-{host}" for host in ("db1", "backup1", "ts1")))
+HOSTS = ("db1", "backup1", "ts1")
+PASSWORDS = (
+    "installer-password", "interface-password", "nexhealth-password", *(f"support-password-{host}" for host in HOSTS)
+)  # fmt: skip
 
 
 def copied(folder: Path, passwords: Mapping[str, str] | None = None) -> Path:
@@ -50,8 +53,15 @@ def _writes(heard: Sequence[str]) -> Iterator[Call]:
         if not line.startswith('{"id"'):
             continue
         request = json.loads(line)
-        yield from (Write(call["verb"], _plain(call["args"], secrets)) for call in request["calls"][: request["writes"]])
+        for call in request["calls"][: request["writes"]]:
+            args = _plain(call["args"], secrets)
+            yield Write(call["verb"], args | ({"order": _ordered(args["order"])} if call["verb"] == "job.start" else {}))
         secrets = {}
+
+
+def _ordered(lines: Sequence[str | Secret]) -> tuple[Call, ...]:
+    """What a job was told to do."""
+    return tuple(_writes([line.reveal() if isinstance(line, Secret) else line for line in lines]))
 
 
 def _plain(value: Any, secrets: dict[str, Secret]) -> Any:

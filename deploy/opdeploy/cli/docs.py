@@ -15,6 +15,7 @@ from opdeploy.reports.reference import MADE, agent_page, exit_codes_page, kind_p
 from opdeploy.resources import KINDS
 from opdeploy.windows import agent
 
+HELP = ["-h", "--help"]
 FOLDER = Path("docs/reference")
 
 
@@ -54,7 +55,7 @@ def pages() -> dict[str, str]:
 
 
 def _commands_page() -> str:
-    with click.Context(cli.app, info_name="opdeploy", max_content_width=110, terminal_width=110) as top:
+    with click.Context(cli.app, info_name="opdeploy", terminal_width=110, help_option_names=HELP) as top:
         helps = [f"## {path}\n\n```\n{text}\n```\n" for path, text in _helps(cli.app, top)]
     return "# Commands\n\n" + "\n".join(helps)
 

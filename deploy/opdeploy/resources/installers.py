@@ -34,12 +34,16 @@ _FILE_NAME = re.compile(r"[\w.+() -]{1,100}\.(msi|exe)", re.IGNORECASE | re.ASCI
 class LocalFile(BaseModel):
     """A file on the controller's disk, of any size; in an inventory its name below files/, which the project finds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str
+    """Its name below files/."""
     path: str
+    """Where it is on this machine."""
     size: int
+    """In bytes."""
     sha256: str
+    """Its digest."""
 
     @model_validator(mode="before")
     @classmethod
@@ -63,11 +67,14 @@ def _https(value: Any) -> Any:
 class Source(BaseModel):
     """A file of the project that is pushed, an address that the host fetches, or a path on the host."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     file: LocalFile | None = None
+    """A file below files/ of the project, pushed over the session; in an inventory its name."""
     url: Annotated[str | Secret | None, PlainValidator(_https)] = None
+    """An https address that the host fetches it from; may be a secret."""
     path: LocalPath | None = None
+    """A file on the host."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -88,10 +95,12 @@ class Source(BaseModel):
 class Signer(BaseModel):
     """Who must have signed it (Authenticode), both names as the certificate has them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     subject: Text
+    """The certificate's subject, whole."""
     issuer: Text
+    """Its issuer, whole."""
 
 
 # ---------------------------------------------------------------- how it is called

@@ -65,16 +65,33 @@ def _name(text: str) -> str:
 
 class JeaEndpoint(Resource):
     KIND = "jea_endpoint"
+    EXAMPLE = r"""
+        - name: OP-Support
+          allowed: ['.\op-support']
+          cmdlets:
+            - { name: Get-Service }
+            - { name: Restart-Service, parameters: [{ name: Name, values: [OPMsg] }] }
+          programs: ['C:\Windows\System32\quser.exe']
+          transcripts: 'C:\ProgramData\OP\transcripts'
+    """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("FileNotFoundException", "DirectoryNotFoundException")
 
     name: Annotated[str, AfterValidator(_name), KEY]
+    """What `Enter-PSSession -ConfigurationName` is given."""
     allowed: Annotated[tuple[Principal, ...], LISTED] = ()
+    """Who may use it; nobody else."""
     cmdlets: Annotated[tuple[Cmdlet, ...], LISTED] = ()
+    """Cmdlets that are there in it."""
     functions: Annotated[tuple[Function, ...], LISTED] = ()
+    """Functions of ours that are there in it."""
     programs: Annotated[tuple[Program, ...], LISTED] = ()
+    """Programs that may be run in it, by full path."""
     transcripts: LocalPath | None = None
+    """The folder in which Windows writes down each session."""
     files: Annotated[str, Comparator(nothing=AS_WRITTEN)] = AS_WRITTEN
+    """Its three files, byte by byte."""
     registration: Annotated[str, Comparator(nothing=OF_THESE)] = OF_THESE
+    """Whether it is registered from them."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

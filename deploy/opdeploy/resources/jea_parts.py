@@ -86,11 +86,14 @@ Program = Annotated[str, AfterValidator(_program)]
 class Parameter(BaseModel):
     """One parameter that may be given: with one of these values, or what a pattern takes whole; else with anything."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, AfterValidator(_parameter)]
+    """Its name, without the dash."""
     values: tuple[Line, ...] = ()
+    """The only values that it takes."""
     pattern: Line = ""
+    """Or a regular expression that they fit."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -108,10 +111,12 @@ class Parameter(BaseModel):
 class Cmdlet(BaseModel):
     """One cmdlet, with the parameters that may be given; with none named, all of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, AfterValidator(_cmdlet)]
+    """Its name; no wildcard."""
     parameters: tuple[Parameter, ...] = ()
+    """The parameters that it takes there; all of its own where left out."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -127,10 +132,12 @@ class Cmdlet(BaseModel):
 class Function(BaseModel):
     """A function of the endpoint's own. It runs in full language, as an administrator: what it takes, it has to check."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Annotated[str, AfterValidator(_cmdlet)]
+    """What it is called there: Verb-Noun."""
     content: str
+    """What it does, in PowerShell."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -18,7 +18,7 @@ from opdeploy.calls import Failure, Write, file_push, file_read, file_stat, inst
 from opdeploy.model import HIDDEN, Change, Machine, Missing, Secret, Unknown
 from opdeploy.rendering import without_secrets
 from opdeploy.resources import installers, jobs
-from opdeploy.resources.base import KEY, OPTION, Answers, Comparator, Reads, Resource, Work, path_token, paths_above
+from opdeploy.resources.base import KEY, OPTION, Answers, Comparator, Reads, Scoped, Work, path_token, paths_above
 from opdeploy.resources.installers import LOG, REBOOT, Signer, Source, Started, Type
 from opdeploy.resources.package_detection import VERSION, Detect, Installed, Version, newer, satisfied, undecided
 from opdeploy.resources.values import Duration, LocalPath, Text, observed
@@ -57,27 +57,56 @@ def _fits_in_quotes(name: str, secret: Secret) -> None:
 Arguments = Annotated[str, AfterValidator(_one_line)]
 
 
-class Package(Resource):
+class Package(Scoped):
     model_config = ConfigDict(hide_input_in_errors=True)
     KIND = "package"
+    EXAMPLE = r"""
+        - name: Notepad++
+          type: nsis
+          source: { path: 'D:\Setup\npp.8.6.9.Installer.x64.exe' }
+          sha256: 9fb96f78267cedbdbd273bc46a4e00c59b74ae73a3b9c149f0167459352386af
+          detect: { key: Notepad++ }
+          version: at least 8.6
+        - name: Notepad++
+          type: nsis
+          detect: { key: Notepad++ }
+          absent: true
+    """
+    SCOPE = "display name"
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound",)
 
     name: Annotated[Text, KEY]
+    """What it is called here."""
     version: Annotated[Version | None, VERSION] = None
+    """The version that must be there: `2.5.9`, or `at least 2.5.9`; left out, any will do."""
     leftover: Annotated[str, LEFTOVER, Field(pattern=r"^(nothing|a job that .+)$")] = NO_LEFTOVER
+    """A job of an earlier run; nothing is what it should be."""
     type: Annotated[Type, OPTION]
+    """What kind of installer: it decides how it is told to be silent, and what it leaves to be removed with."""
     detect: Annotated[Detect, OPTION]
+    """How it is told that the program is there."""
     source: Annotated[Source | None, OPTION] = None
+    """Where the installer comes from."""
     sha256: Annotated[str | None, OPTION, BeforeValidator(lambda value: value and _digest(value))] = None
+    """The installer's SHA-256, checked on the host right before it runs."""
     signer: Annotated[Signer | None, OPTION] = None
+    """Who must have signed the installer."""
     arguments: Annotated[Arguments, OPTION] = ""
+    """What else it is told; `{name}` stands for a secret, `{log}` for where its log goes."""
     uninstall_arguments: Annotated[Arguments, OPTION] = ""
+    """What it is told when it is removed, where its type has no silent way of its own."""
     secrets: Annotated[dict[str, Secret], OPTION] = Field(default_factory=dict)
+    """Secrets in the arguments, by the names that stand there in braces."""
     exit_codes: Annotated[tuple[int, ...], OPTION] = (0,)
+    """Exit codes that mean success, besides 3010 and 1641, which mean that Windows wants to be started anew."""
     run_as: Annotated[Literal["session", "system"], OPTION] = "session"
+    """As the session's user, or as SYSTEM for an installer that refuses a network logon."""
     timeout: Annotated[Duration, OPTION, AfterValidator(_bearable)] = Duration(3600)
+    """After how long it is stopped."""
     provides_services: Annotated[tuple[Text, ...], OPTION] = ()
+    """Services that it brings: what names them comes after it in a plan."""
     provides_paths: Annotated[tuple[LocalPath, ...], OPTION] = ()
+    """Files and folders that it brings."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -126,6 +155,18 @@ class Package(Resource):
 
     def then_reads(self, answers: Answers) -> Reads:
         return jobs.then_reads(answers)
+
+    @classmethod
+    def scope_reads(cls, of: str) -> Reads:
+        return Detect(display_name=of).reads()
+
+    @classmethod
+    def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:
+        """Programs whose names fit, `*` standing for anything, each removed by what its uninstall key says."""
+        for program, view in Detect(display_name=of).programs(answers).items():
+            type = program.kind if program.kind in get_args(Type) else "exe"
+            detect = {"key": program.key, "view": view}
+            yield cls.model_validate({"name": program.display_name, "type": type, "detect": detect, "absent": True})
 
     def actual(self, answers: Answers) -> Self | None:
         record = jobs.record(answers)
@@ -198,6 +239,10 @@ class Package(Resource):
         """Whether it needs its installer, and not only to be tidied up after."""
         there = change.actual is not None and not change.actual.absent
         return change.action == "create" or change.touches("version") or (change.action == "remove" and there)
+
+    def follows(self, change: Change[Any]) -> bool:
+        """A job is taken away when it was looked at."""
+        return self._starts(change)
 
     def may_reboot(self, change: Change[Any]) -> bool:
         return self._starts(change)

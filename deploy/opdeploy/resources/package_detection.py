@@ -119,14 +119,20 @@ def _key_name(text: str) -> str:
 class Detect(BaseModel):
     """Exactly one way to tell; `view` for a key that both views of the registry have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     product_code: Annotated[Text, AfterValidator(_product_code)] | None = None
+    """An MSI's product code."""
     key: Annotated[Text, AfterValidator(_key_name)] | None = None
+    """The name of its uninstall key."""
     display_name: Text | None = None
+    """Its name in Windows' list of programs; `*` stands for anything."""
     view: Literal[64, 32] | None = None
+    """In which view of the registry, where both have such a key."""
     file: LocalPath | None = None
+    """A file that it brings; its version is the program's."""
     service: Annotated[Text, AfterValidator(_key_name)] | None = None
+    """A service that it brings."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -158,13 +164,16 @@ class Detect(BaseModel):
             return _of_file(answers.file)
         if self.service:
             return Installed(None) if answers.service and "Type" in answers.service["values"] else None
-        programs = dict(self._programs(answers))
+        programs = self.programs(answers)
         if len(programs) > 1:
             raise Unknown(f"{', '.join(map(_told, programs.items()))} could all be meant: name one by its key, or its view")
         return next((Installed(program.display_version, program) for program in programs), None)
 
-    def _programs(self, answers: Answers) -> Iterator[tuple[InstalledProgram, int]]:
+    def programs(self, answers: Answers) -> dict[InstalledProgram, int]:
         """Those that are meant, each with its view: one that both views show alike counts once."""
+        return dict(self._programs(answers))
+
+    def _programs(self, answers: Answers) -> Iterator[tuple[InstalledProgram, int]]:
         views = [self.view] if self.view else BITS
         keys = [(bits, name, key) for bits in views for name, key in _subkeys(getattr(answers, f"view_{bits}"))]
         matches = [(program, bits) for bits, name, key in keys if key and self._meant(program := _program(name, key))]

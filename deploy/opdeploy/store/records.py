@@ -234,7 +234,8 @@ class Recorder:
         db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
             if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
-                _write(db, self._change(host.name, item.change) | {"outcome": item.outcome, "error": item.error, "reboot": item.reboot})
+                outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot}
+                _write(db, self._change(host.name, item.change) | outcome)
 
     def _change(self, host: str, change: Change[Any]) -> dict[str, Any]:
         properties = {name: [plain(item.before), plain(item.after)] for name, item in change.properties.items()}

@@ -11,7 +11,7 @@ import socket
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from opdeploy.model import HostError, HostFailed, OpdeployError, UsageError
+from opdeploy.model import HostError, HostFailed, LogonRefused, OpdeployError, UsageError
 
 if TYPE_CHECKING:
     from opdeploy.windows.session import Target
@@ -75,7 +75,7 @@ def _http(target: Target, error: Any) -> OpdeployError:
 
 def _refusal(target: Target, error: Exception) -> OpdeployError:
     if type(error).__name__ == "InvalidCredentialsError" and "rejected by the server" in str(error):
-        return HostError(
+        return LogonRefused(
             f"{target.where}: login refused for {target.login} ({target.transport})",
             "is the password right, the account neither locked nor disabled, and this kind of login allowed there?",
         )

@@ -17,7 +17,7 @@ import gevent
 
 from opdeploy import guard, planning
 from opdeploy.calls import SESSION_LOST, Answer, Call, Failure, Read, Write, host_read
-from opdeploy.model import SERVERS, HostError, HostFailed, Machine, Secret
+from opdeploy.model import SERVERS, HostError, HostFailed, LogonRefused, Machine, Secret
 from opdeploy.planning import Desired, Observation, World
 from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Answers, Resource
@@ -28,6 +28,7 @@ from opdeploy.windows.sending import Sending, Source, opened
 from opdeploy.windows.session import Counters, Session, Target
 
 PATIENCE = 600.0  # seconds that a host may be out of reach while work on it goes on
+LOGONS = 2  # refused ones: Windows may not be ready when it has just started, and a third could lock the account
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds before it is looked at again; the last for ever
 PUSH = "file.push"  # a verb that no agent knows
 LOCAL = "record."  # verbs that the run store answers
@@ -144,14 +145,15 @@ class Station:
     def look(self, reads: Sequence[Read], after: float = 0.0, patience: float = PATIENCE) -> Observation:
         """Asks after a pause, and again in a new session while the host is out of reach. Raises HostError after `patience`."""
         self.pause(after)
-        until = self.clock() + patience
+        until, refused = self.clock() + patience, 0
         for pause in pauses():
             try:
                 answers = self.ask(reads)
                 self.lost = False
                 return answers
-            except HostError:
-                if self.clock() >= until:
+            except HostError as error:
+                refused += isinstance(error, LogonRefused)
+                if self.clock() >= until or refused == LOGONS:
                     raise
             self.close()
             self.pause(pause)
