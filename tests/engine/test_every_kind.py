@@ -26,6 +26,7 @@ from opdeploy.windows.station import Station
 def with_data_drive(build: int, product: str) -> State:
     state = servers.bare(build, product)
     servers._data_drive(state)
+    state.network = {"db1:3050": "open"}
     return state
 
 

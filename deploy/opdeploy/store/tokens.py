@@ -42,12 +42,17 @@ OF_WINDOWS = SET_BY_WINDOWS | STAYS
 IN_TASKS = re.compile(r"(<(Arguments|Data)(?:\s[^>]*)?>)(.*?)(</\2>)", re.DOTALL)
 PROGRAM = re.compile(r'\s*("[^"]*"|\S*)')
 NEVER_KEPT = ("record.", "logon.", "file.read")  # verbs: the store's own answers, a proof of a password, whole files
-KEPT = file_read(APPLIED).key  # the one file that is Windows' own and holds no more than an audit policy
+# Files that hold no more than a policy, and that every user of the host may read: the audit policy that is applied, and what a
+# PowerShell endpoint lets people do.
+KEPT = file_read(APPLIED).key
+ENDPOINT = re.compile(r"\A[A-Z]:\\Program Files\\WindowsPowerShell\\Modules\\[^:]*\.(psd1|psrc|pssc)\Z", re.IGNORECASE)
 
 
 def kept(read_key: str) -> bool:
     """Whether a read belongs into a snapshot at all."""
-    return read_key == KEPT or not json.loads(read_key)[0].startswith(NEVER_KEPT)
+    verb, args = json.loads(read_key)
+    open_to_all = read_key == KEPT or (verb == "file.read" and bool(ENDPOINT.match(args["path"])))
+    return open_to_all or not verb.startswith(NEVER_KEPT)
 
 
 # ---------------------------------------------------------------- digests
