@@ -65,6 +65,11 @@ class Write(Call):
     """A call that changes the host."""
 
 
+@dataclass(frozen=True, eq=False)
+class Anyway(Write):
+    """At the end of a job's order: made although a call before it failed."""
+
+
 def shown(value: Any) -> Any:
     """A value as JSON has it, for keys and eyes: secrets by source, bytes in base64."""
     if isinstance(value, Secret):
@@ -245,9 +250,12 @@ def job_open(id: str) -> Write:
     return Write("job.open", {"id": id})
 
 
-def job_start(id: str, order: Sequence[Write], *, elevated: bool = False) -> Write:
-    """Starts an agent of its own on the host that makes these writes and outlives the session; `elevated`: as SYSTEM."""
-    return Write("job.start", {"id": id, "order": tuple(order), "elevated": elevated})
+def job_start(id: str, order: Sequence[Write], *, anyway: Sequence[Write] = (), elevated: bool = False) -> Write:
+    """Starts an agent of its own on the host that makes these writes and outlives the session; `elevated`: as SYSTEM.
+
+    The first that fails ends the order, but for what is to be done `anyway`."""
+    last = tuple(Anyway(write.verb, write.args) for write in anyway)
+    return Write("job.start", {"id": id, "order": (*order, *last), "elevated": elevated})
 
 
 def job_close(id: str) -> Write:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_installers import CODE, SIGNER, digest, inno, msi, nsis, offered
+from lab_practice import writes_in
 from labs import Box, box
 
 from cases import SERVER
@@ -20,10 +21,11 @@ from opdeploy import engine
 from opdeploy.calls import Call
 from opdeploy.engine import fleet
 from opdeploy.guard import Session
-from opdeploy.lab.windows import files, jobs, servers
+from opdeploy.lab.windows import files, jobs, registry, servers, services
 from opdeploy.lab.windows.state import State, dump
 from opdeploy.model import ExitCode, Secret
 from opdeploy.planning import Desired, Managed, World, foreseen, plan_one
+from opdeploy.resources.file import File
 from opdeploy.resources.installers import LocalFile, Source, in_words, plain_code
 from opdeploy.resources.package import NO_LEFTOVER, Package
 from opdeploy.resources.package_detection import newer, number, satisfied, undecided
@@ -402,3 +404,54 @@ def test_what_is_there_reads_as_a_package(db1: Box, store: Store) -> None:
     assert found is not None
     assert (found.version, found.leftover, found.absent) == ("1.2.3", NO_LEFTOVER, False)
     assert Package.observed(**{name: getattr(found, name) for name in Package.model_fields}) == found
+
+
+# ---------------------------------------------------------------- services that can't stand it
+
+
+def firebird(**given: Any) -> Package:
+    return tool(**given, provides_services=["OPTool"], stops_services=["Watcher", "OPTool"])
+
+
+def served(box: Box) -> list[str]:
+    """A setup that hangs beside its service, which another one needs; who of them runs."""
+    services.create(box.state, "OPTool", r"C:\OP\tool.exe")
+    registry.set_value(services.create(box.state, "Watcher", r"C:\OP\watch.exe"), "DependOnService", "MultiString", ["OPTool"])
+    services.start(box.state, "Watcher")
+    return running(box)
+
+
+def running(box: Box) -> list[str]:
+    return [name for name in ("OPTool", "Watcher") if services.runs(box.state, name)]
+
+
+def test_what_it_can_not_stand_is_stopped_and_runs_again_afterwards(db1: Box, store: Store) -> None:
+    assert served(db1) == ["OPTool", "Watcher"]
+    given = offer(db1, inno(hangs_beside=["OPTool"], services={"OPTool": r"C:\OP\tool.exe"}))
+    assert "did not end within" in the_item(db1, store, tool(**given)).error
+    assert the_item(db1, store, firebird(**given)).outcome == "applied"
+    assert running(db1) == ["OPTool", "Watcher"]
+
+
+def test_what_was_stopped_runs_again_although_nothing_was_installed(db1: Box, store: Store) -> None:
+    served(db1)
+    signer = {"subject": SIGNER["subject"], "issuer": SIGNER["issuer"]}
+    wanted = firebird(**offer(db1, inno(hangs_beside=["OPTool"])), signer=signer)
+    assert "was not run: it is not signed" in the_item(db1, store, wanted).error
+    assert running(db1) == ["OPTool", "Watcher"]
+
+
+def test_what_can_not_be_stopped_is_the_error_and_nothing_is_installed(db1: Box, store: Store) -> None:
+    served(db1)
+    given = offer(db1, inno())
+    item = the_item(db1, store, tool(**given, stops_services=["OPTool"]))
+    assert "could not be run: Cannot stop service 'OPTool (OPTool)' because it has dependent services" in item.error
+    assert not db1.state.installer_runs
+
+
+def test_a_service_that_reads_a_file_is_restarted_with_what_needs_it(db1: Box, store: Store) -> None:
+    served(db1)
+    file = File(path=r"C:\tool.conf", content="x", restarts=("OPTool",))  # type: ignore[arg-type]
+    assert the_item(db1, store, file).outcome == "applied"
+    assert running(db1) == ["OPTool", "Watcher"]
+    assert [call.args["name"] for call in writes_in(db1.heard) if call.verb == "cmdlet.write"] == ["Restart-Service"]

@@ -1,9 +1,9 @@
 """A file and what is in it, as the project has it: bytes, compared by their SHA-256.
 
 What it holds was loaded or rendered before; text is encoded here, once, with the line ends asked for. It arrives in pieces
-beside its place (`PATH.opdeploy`) and takes the name only when it is whole. A piece that a broken run left behind is a
-difference of its own. Contents that hold a secret (`sensitive`) are never shown: neither the digest nor the words, and on
-the wire they travel as secrets do.
+beside its place (`PATH.opdeploy`) and takes the name only when it is whole; then the services that read it are restarted.
+A piece that a broken run left behind is a difference of its own. Contents that hold a secret (`sensitive`) are never shown:
+neither the digest nor the words, and on the wire they travel as secrets do.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from opdeploy.calls import Write, cmdlet_write, file_append, file_commit, file_discard, file_read, file_stat
+from opdeploy.calls import Write, cmdlet_read, cmdlet_write, file_append, file_commit, file_discard, file_read, file_stat
 from opdeploy.model import HIDDEN, Change, Machine, Missing, Secret, Unknown
 from opdeploy.resources.base import KEY, OPTION, Answers, Comparator, Option, Reads, Resource, path_token, paths_above
-from opdeploy.resources.values import LocalPath
+from opdeploy.resources.values import LocalPath, ServiceName
 
 Encoding = Literal["utf-8", "utf-8-bom", "utf-16", "cp1252"]
 LineEnds = Literal["crlf", "lf"]
@@ -81,7 +81,7 @@ class File(Resource):
     EXAMPLE = r"""
         - { path: 'D:\OP\config\op.ini', content: "[server]\nport = 3050\n" }
     """
-    ABSENT_WHEN = ("DriveNotFound",)
+    ABSENT_WHEN = ("DriveNotFound", "NoServiceFoundForGivenName")
 
     path: Annotated[LocalPath, KEY]
     """Where it stands on the host."""
@@ -95,6 +95,8 @@ class File(Resource):
     """Whether there is a secret in it: then nothing of it is shown."""
     sha256: Annotated[str | Secret | None, BeforeValidator(lambda value: value and _digest(value))] = None
     """The digest of its content, which is how it is compared."""
+    restarts: Annotated[tuple[ServiceName, ...], OPTION] = ()
+    """Services that read it only when they start: each that runs is restarted when it was written, with what needs it."""
     leftover: Annotated[str, LEFTOVER, Field(pattern=r"^(nothing|\d+ bytes)$")] = NO_LEFTOVER
     """A piece that a broken run left beside it; nothing is what it should be."""
 
@@ -133,7 +135,8 @@ class File(Resource):
 
     def reads(self) -> Reads:
         piece = {"piece": file_stat(f"{self.path}.opdeploy")} if self.absent else {}
-        return {"stat": file_stat(self.path, hash=True), "folder": file_stat(paths_above(self.path)[0]), **piece}
+        services = {f"service {name}": cmdlet_read("Get-Service", ["Status"], Name=name) for name in self.restarts}
+        return {"stat": file_stat(self.path, hash=True), "folder": file_stat(paths_above(self.path)[0]), **piece, **services}
 
     def optional_reads(self) -> Mapping[str, Reads]:
         if self.sensitive or self.absent:
@@ -168,6 +171,14 @@ class File(Resource):
             return "its content is not what it should be, and only a digest was given: nothing to write"
         return ""
 
+    def note(self, change: Change[Any], answers: Answers) -> str:
+        running = self._running(answers) if change.touches("sha256") or change.action == "create" else []
+        return f"{', '.join(running)} will be restarted, which cuts off whoever works with it" if running else ""
+
+    def _running(self, answers: Answers) -> list[str]:
+        rows = {name: getattr(answers, f"service {name}") for name in self.restarts}
+        return [name for name, row in rows.items() if row and row[0]["Status"] == "Running"]
+
     def words(self, change: Change[Any], answers: Answers) -> list[str]:
         return in_words(change, answers)
 
@@ -176,6 +187,8 @@ class File(Resource):
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
         if change.action != "remove" and change.touches("sha256"):
             yield from self.arriving()
+            for name in self._running(answers):
+                yield cmdlet_write("Restart-Service", Name=name, Force=True)
             return
         if change.action == "remove" and change.actual and change.actual.sha256 is not None:
             yield cmdlet_write("Remove-Item", LiteralPath=self.path)

@@ -38,7 +38,7 @@ def then_reads(answers: Answers) -> Reads:
 
 @dataclass(frozen=True)
 class Record:
-    """What a job's folder tells. `value`: what its last call answered, or the Failure of the first that failed."""
+    """What a job's folder tells. `value`: the first answer that says anything, or the Failure of a call before it."""
 
     folder: str
     running: bool
@@ -88,8 +88,8 @@ def _read(job: Mapping[str, Any], text: str) -> Record:
     for said in map(_line, text.splitlines()):
         if "process" in said:
             process, started = int(said["process"]), str(said["started"])
-        if "call" in said and not isinstance(value, Failure):
-            value = _failure(said["error"]) if "error" in said else said["value"]
+        if "call" in said and value is None:
+            value = _failure(said["error"]) if "error" in said else said["value"] or None
         ended = ended or "done" in said
     return Record(job["folder"], job["running"], process, started, value, ended)
 

@@ -2,8 +2,9 @@
 
 Told to be there by its uninstall key, a file or a service (`package_detection`), never by Win32_Product, which repairs what
 it lists. The installer runs as a job of its own on the host (`jobs`), outlives the session, and runs once: who plans or
-applies meanwhile finds it running, done or failed. Whatever it says, a package is there only when it is detected. That
-Windows wants to be started anew is said by its exit code and left to the run.
+applies meanwhile finds it running, done or failed. Services that it can't stand are stopped in that job, and started again
+whatever became of it. Whatever it says, a package is there only when it is detected. That Windows wants to be started anew
+is said by its exit code and left to the run.
 """
 
 from __future__ import annotations
@@ -14,14 +15,26 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from opdeploy.calls import Failure, Write, file_push, file_read, file_stat, install_run, job_close, job_open, job_start
+from opdeploy.calls import (
+    Failure,
+    Write,
+    cmdlet_read,
+    cmdlet_write,
+    file_push,
+    file_read,
+    file_stat,
+    install_run,
+    job_close,
+    job_open,
+    job_start,
+)
 from opdeploy.model import HIDDEN, Change, Machine, Missing, Secret, Unknown
 from opdeploy.rendering import without_secrets
 from opdeploy.resources import installers, jobs
 from opdeploy.resources.base import KEY, OPTION, Answers, Comparator, Reads, Scoped, Work, path_token, paths_above
 from opdeploy.resources.installers import LOG, REBOOT, Signer, Source, Started, Type
 from opdeploy.resources.package_detection import VERSION, Detect, Installed, Version, newer, satisfied, undecided
-from opdeploy.resources.values import Duration, LocalPath, Text, observed
+from opdeploy.resources.values import Duration, LocalPath, ServiceName, Text, observed
 
 NO_LEFTOVER = "nothing"
 LEFTOVER = Comparator(nothing=NO_LEFTOVER)
@@ -73,7 +86,7 @@ class Package(Scoped):
           absent: true
     """
     SCOPE = "display name"
-    ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound",)
+    ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound", "NoServiceFoundForGivenName")
 
     name: Annotated[Text, KEY]
     """What it is called here."""
@@ -107,6 +120,8 @@ class Package(Scoped):
     """Services that it brings: what names them comes after it in a plan."""
     provides_paths: Annotated[tuple[LocalPath, ...], OPTION] = ()
     """Files and folders that it brings."""
+    stops_services: Annotated[tuple[ServiceName, ...], OPTION] = ()
+    """Services that must not run meanwhile, in the order in which they are stopped; those that ran are started again."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -151,7 +166,9 @@ class Package(Scoped):
     def reads(self) -> Reads:
         path = self.source.path if self.source and not self.absent else None
         installer = {"installer": file_stat(path)} if path else {}
-        return {**jobs.reads(self.job), **self.detect.reads(), **installer}  # what has ended is seen with all that it did
+        services = {f"service {name}": cmdlet_read("Get-Service", ["Status"], Name=name) for name in self.stops_services}
+        # what has ended is seen with all that it did
+        return {**jobs.reads(self.job), **self.detect.reads(), **installer, **services}
 
     def then_reads(self, answers: Answers) -> Reads:
         return jobs.then_reads(answers)
@@ -227,6 +244,8 @@ class Package(Scoped):
             notes.append(f"the last attempt, begun {_minute(record.started)}, {came_of_it}")
         if starts and self._hides(self.uninstall_arguments if self.absent else self.arguments):
             notes.append(AUDITED)
+        if starts and not (record and record.running) and (stopped := self._running(answers)):
+            notes.append(f"meanwhile {', '.join(stopped)} {'is' if len(stopped) == 1 else 'are'} stopped")
         if starts and self.version and change.actual and newer(self.version, change.actual.version or ""):
             notes.append("what is there is newer: its installer may refuse to go back")
         return "; ".join(notes)
@@ -270,7 +289,15 @@ class Package(Scoped):
             file = self.source.file
             yield file_push(self._place(answers), file.path, file.sha256, file.size)
         run = self._uninstaller(answers) if self.absent else self._installer(answers)
-        yield job_start(self.job, [run], elevated=self.run_as == "system")
+        running = self._running(answers)
+        stops = [cmdlet_write("Stop-Service", Name=name) for name in running]
+        # what is removed may take its services with it, and what needs them
+        starts = [] if self.absent else [cmdlet_write("Start-Service", Name=name) for name in reversed(running)]
+        yield job_start(self.job, [*stops, run], anyway=starts, elevated=self.run_as == "system")
+
+    def _running(self, answers: Answers) -> list[str]:
+        rows = {name: getattr(answers, f"service {name}") for name in self.stops_services}
+        return [name for name, row in rows.items() if row and row[0]["Status"] == "Running"]
 
     def _place(self, answers: Answers) -> str:
         assert self.source

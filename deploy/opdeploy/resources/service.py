@@ -27,7 +27,7 @@ from opdeploy.formats import failure_actions, sddl
 from opdeploy.formats.command_line import argument
 from opdeploy.model import Change, Machine, NotOurs, Principal, Unknown
 from opdeploy.resources.base import AS_SET_IGNORING_CASE, KEY, Answers, Comparator, Reads, Resource
-from opdeploy.resources.values import Duration, Text, observed, span
+from opdeploy.resources.values import Duration, ServiceName, observed, span
 
 StartMode = Literal["automatic", "automatic_delayed", "manual", "disabled", "boot", "system"]
 FROM_REGISTRY: dict[int, StartMode] = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
@@ -129,12 +129,6 @@ def _program(command: str) -> tuple[str, str]:
     return command[:end].strip(), command[end:].strip()
 
 
-def _service_name(text: str) -> str:
-    if len(text) > 256 or re.search(r'[/\\"*?\[\]]', text):
-        raise ValueError(f"{text!r} is no service's short name: up to 256 characters, none of / \\ \" * ? [ ]")
-    return text
-
-
 HELD = Comparator(same=_same_grants, after=_granted, joins=True)
 COMMAND = Comparator(same=_same_command)
 
@@ -151,7 +145,7 @@ class Service(Resource):
     """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
 
-    name: Annotated[Text, AfterValidator(_service_name), KEY]
+    name: Annotated[ServiceName, KEY]
     """Its short name, as Get-Service shows it."""
     command_line: Annotated[str | None, COMMAND] = None
     """What is run, with its arguments; needed to make it."""

@@ -68,6 +68,12 @@ def _clean(text: str) -> str:
     return text
 
 
+def _service_name(text: str) -> str:
+    if len(text) > 256 or re.search(r'[/\\"*?\[\]]', text):
+        raise ValueError(f"{text!r} is no service's short name: up to 256 characters, none of / \\ \" * ? [ ]")
+    return text
+
+
 PATH_LENGTH = 247  # of a folder without the opt-in to long paths (CreateDirectoryW: MAX_PATH less an 8.3 name)
 
 
@@ -80,4 +86,5 @@ def _local_path(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_clean)]
+ServiceName = Annotated[Text, AfterValidator(_service_name)]
 LocalPath = Annotated[str, AfterValidator(_local_path)]

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.calls import Answer, Call, Failure, references
+from opdeploy.calls import Answer, Anyway, Call, Failure, references
 from opdeploy.model import HIDDEN, OpdeployError, Secret
 
 
@@ -80,7 +80,7 @@ def _tagged(value: Any, secrets: list[Secret], secret_tag: str) -> Any:
 
 def _order(calls: Sequence[Call]) -> list[str | Secret]:
     """Calls that a job makes, as the lines that its agent reads; a secret's line is a secret."""
-    lines = request(JOB, calls, len(calls)).text.splitlines()
+    lines = request(JOB, calls, sum(not isinstance(call, Anyway) for call in calls)).text.splitlines()
     return [Secret(line, "a line of a job's order") if line.startswith("*") else line for line in lines]
 
 

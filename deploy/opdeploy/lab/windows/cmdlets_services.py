@@ -99,14 +99,20 @@ def stop_service(state: State, token: Token, call: Bound) -> list[Json]:
 
 
 def restart_service(state: State, token: Token, call: Bound) -> list[Json]:
-    """Of WinRM, whatever session there was is gone."""
+    """Of WinRM, whatever session there was is gone. With -Force what needs a service is stopped first, and started again."""
     for key in _chosen(state, call):
         if not token.elevated:
             raise _could_not(state, key, "Stop", "Access is denied", call)
-        if key["name"].lower() == "winrm" and call.given("Force"):
+        if not call.given("Force"):
+            raise errors.not_modelled(f"Restart-Service {key['name']} without -Force")
+        if key["name"].lower() == "winrm":
             state.winrm_started = state.tick()
-        else:
-            raise errors.not_modelled(f"Restart-Service {key['name']}")
+            continue
+        ran = [one["name"] for one in services.dependents(state, key["name"]) if services.runs(state, one["name"])]
+        for name in [*ran, key["name"]]:
+            services.set_running(state, name, False)
+        for name in [key["name"], *ran]:
+            services.start(state, name)
     return []
 
 

@@ -8,6 +8,7 @@ which may be left out:
 - ``exit``: 0, 3010 and 1641 do what is told below; any other code does nothing.
 - ``log``: what it writes, after its command line, into the file that ``/l*v "…"``, ``/LOG="…"`` or ``/log …`` names.
 - ``silent``: switches without which it opens a window that nobody sees, and is ended at its time limit.
+- ``hangs_beside``: services beside which it shows a message box, if one of them runs: ended at its time limit too.
 - ``hangs``: it is ended at its time limit in any case.
 - ``holds_pipes``: a child stays and holds its output open.
 - ``needs``: ``system`` refuses a network logon, with 5, an MSI with 1603.
@@ -57,6 +58,7 @@ class Installer:
     log: str = ""
     silent: tuple[str, ...] = ()
     hangs: bool = False
+    hangs_beside: tuple[str, ...] = ()
     holds_pipes: bool = False
     needs: str = ""
     returns_at_once: int = 0
@@ -206,7 +208,8 @@ def _run(state: State, token: Token, installer: Installer, words: list[str], lin
         return 1603 if installer.product_code else 5
     if not _logged(state, token, installer, words, line):
         return 1622
-    if installer.hangs or not set(installer.silent) <= set(words):
+    beside = any(services.runs(state, name) for name in installer.hangs_beside)
+    if installer.hangs or beside or not set(installer.silent) <= set(words):
         return None
     if installer.exit in DONE and installer.returns_at_once:
         state.unfinished.append({"looks": installer.returns_at_once - 1, "installer": asdict(installer)})
