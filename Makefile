@@ -2,12 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check picture lock clean
+.PHONY: demo test check browser picture lock clean
 
 demo: .venv/run
 	@exec $(BIN)/opdeploy demo
 
-test: .venv/dev
+test: .venv/dev browser
 	$(BIN)/ruff check deploy tests roles tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -18,6 +18,12 @@ check: .venv/dev
 	$(BIN)/ruff check deploy tests roles tools
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+
+# What the tests of the HTML reports drive. Where it can't be installed they are skipped, and say so.
+APT := timeout 300 env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20
+browser:
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && $(APT) update && $(APT) install -y chromium; } >/dev/null 2>&1 || \
+		echo "no /usr/bin/chromium, and it can't be installed here: the tests of HTML reports are skipped"
 
 .venv/run: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

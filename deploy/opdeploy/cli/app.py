@@ -15,6 +15,7 @@ COMMANDS = {
     "apply": "Close the difference between the hosts and the inventory.",
     "drift": "Compare the hosts with the inventory and with what was last applied.",
     "snapshot": "Save a host's raw answers, to plan from later.",
+    "handover": "Write what a practice's IT is left with, as one file.",
     "explain": "Say what a kind of resource is, with an example.",
     "docs": "Write docs/reference from the code.",
     "step": "List what only a person can do, and sign it off.",

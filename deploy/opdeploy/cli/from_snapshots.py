@@ -28,6 +28,11 @@ def planned(jobs: Sequence[Job], directory: Path, store: Store, options: Options
     return tuple(_planned(job, snapshots.get(job.host.name), directory, store, options) for job in jobs)
 
 
+def taken_at(directory: Path) -> dict[str, str]:
+    """When each host's snapshot was taken."""
+    return {name: snapshot.taken_at for name, snapshot in _read(directory).items()}
+
+
 def _read(directory: Path) -> dict[str, Snapshot]:
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such folder of snapshots", "take some: opdeploy snapshot take HOST --out DIR")

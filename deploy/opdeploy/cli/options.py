@@ -54,6 +54,7 @@ inventory = click.option(
     envvar=VARIABLE,
     help=f"The practice's inventory. Default: ${VARIABLE}, else the only one in ./{INVENTORIES}.",
 )
+practice = click.argument("practice", type=_PATH, required=False)
 roles_path = click.option(
     "--roles-path", type=_PATH, metavar="DIR", multiple=True, help="A further folder of roles. May be given several times."
 )
@@ -80,7 +81,7 @@ def asking(*options: Decorator, default: Callable[[], Path] = default_inventory)
         @functools.wraps(function)
         def packed(**values: Any) -> Any:
             asked = {name: values.pop(name) for name in Asked.__dataclass_fields__ if name in values}
-            asked["inventory"] = asked["inventory"] or default()
+            asked["inventory"] = values.pop("practice", None) or asked["inventory"] or default()
             return function(Asked(**asked), **values)
 
         command: Callable[..., Any] = packed

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from opdeploy.cli import from_snapshots, options, showing, terminal
+from opdeploy.cli import from_snapshots, options, out_file, showing, terminal
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Options
 from opdeploy.engine import plan as planned
-from opdeploy.model import ExitCode, UsageError
+from opdeploy.model import ExitCode
 from opdeploy.reports.plan_file import plan_document
-from opdeploy.results import Run
 from opdeploy.store import Store
 
 
@@ -52,7 +50,7 @@ def command(
       opdeploy plan --from snapshots/ --format json
     """
     if out:
-        _check(out)
+        out_file.check(out)
     what = compiled(asked)
     jobs = [Job(host, desired) for host, desired in what.hosts]
     wanted = Options(diff, verify_passwords)
@@ -67,27 +65,8 @@ def command(
         try:
             store.record(run)
             if out:
-                _write(out, run, store.key(), asked.roles)
+                document = plan_document(run, store.key(), asked.roles)
+                out_file.write(out, json.dumps(document, indent=2) + "\n", "the plan")
         finally:  # what was read is said, also where it can't be written down
             showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
     return showing.ended(run, progress.seconds)
-
-
-def _check(path: Path) -> None:
-    """Says before the hosts are read what would be in the way of the plan file after it."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", "name a file with --out")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        why = "no permission to write there" if path.parent.is_dir() else "no such folder"
-        raise UsageError(f"{path.parent}: {why}", "name another file with --out")
-
-
-def _write(path: Path, run: Run, key: bytes, roles: tuple[str, ...]) -> None:
-    """The plan file, there whole or not at all."""
-    piece = path.with_name(f".{path.name}.{run.run_id}")
-    try:
-        piece.write_text(json.dumps(plan_document(run, key, roles), indent=2) + "\n", encoding="ascii")
-        piece.replace(path)
-    except OSError as error:
-        piece.unlink(missing_ok=True)
-        raise UsageError(f"{path}: the plan can't be written: {error.strerror}", "name another file with --out") from error

@@ -1,0 +1,31 @@
+"""The file of ``--out``: there whole or not at all, and what would be in its way said before anything is read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from opdeploy.model import UsageError
+
+ANOTHER = "name another file with --out"
+
+
+def check(path: Path) -> None:
+    """Raises UsageError where no file of this name could be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", "name a file with --out")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "no permission to write there" if path.parent.is_dir() else "no such folder"
+        raise UsageError(f"{path.parent}: {why}", ANOTHER)
+
+
+def write(path: Path, text: str, what: str) -> None:
+    """`what` it is, for the error: 'the plan'."""
+    piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        piece.write_text(text, encoding="utf-8")
+        piece.replace(path)
+    except OSError as error:
+        piece.unlink(missing_ok=True)
+        raise UsageError(f"{path}: {what} can't be written: {error.strerror}", ANOTHER) from error
