@@ -83,6 +83,16 @@ def test_the_loader_stands_on_a_command_line() -> None:
         assert len(agent.command_line(raw)) < 8191
 
 
+def test_the_runner_stands_on_a_command_line() -> None:
+    """Its body is put between double quotes, its lines joined by blanks; the task scheduler would fill in a `$(Arg0)`."""
+    body = re.search(r"^function Start-Runner \{\n(.*?)^\}$", agent.source(write=True), re.MULTILINE | re.DOTALL)
+    assert body
+    line = re.sub(r"\s*\n\s*", " ", body[1].strip())
+    assert [mark for mark in ('"', "#", "$(", "%", "`") if mark in line] == []
+    assert pscheck.Checker("runner", line.encode(), "2016", ["Write-Reply", "Receive-Line"]).run() == []
+    assert len(line) < 1000
+
+
 def test_only_one_of_the_loaders_reads_the_pipeline() -> None:
     """Both ways of reading beside each other would race for stdin."""
     assert "$input" in agent.loader()

@@ -134,7 +134,8 @@ def test_a_runner_says_that_it_began_and_holds_what_it_writes(ask: Ask, computer
 
 def test_a_job_that_runs_is_not_begun_twice(ask: Ask, computer: Computer) -> None:
     begin(ask, inno())
-    assert ask(calls.job_start(ID, [run()])) is None
+    assert ask(calls.job_start(ID, [run()])).type == "System.IO.IOException"
+    assert ask(calls.file_stat(f"{FOLDER}\\order")) is None
     ended(ask)
     assert len(computer.state.installer_runs) == 1
 

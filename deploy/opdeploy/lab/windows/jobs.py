@@ -73,12 +73,11 @@ def _ours(context: Context, path: str) -> None:
 def job_start(context: Context, given: Json) -> None:
     state, id = context.state, given["id"].lower()
     _ours(context, _folder(id))
+    if id in state.jobs:
+        raise _in_use(f"{_folder(id)}\\running")
     agent, order = context.source.text.splitlines(), list(given["order"])
     calls = _installs(order)
     _write(state, id, "agent", agent)
-    if id in state.jobs:  # the new runner can't have `running`, and ends
-        _write(state, id, "order", order)
-        return
     if given.get("elevated"):
         state.tasks.pop(f"\\opdeploy-{id}", None)  # registered with -Force, and gone when the runner is there
     state.jobs[id] = {
@@ -100,10 +99,14 @@ def job_close(context: Context, given: Json) -> None:
         return
     _ours(context, path)
     if id in state.jobs:
-        text = "The process cannot access the file 'replies' because it is being used by another process."
-        raise errors.dotnet(text, "System.IO.IOException", -2147024864)
+        raise _in_use("replies")
     for lower in [*files.below(state, path), path.lower()]:
         del state.files[lower]
+
+
+def _in_use(name: str) -> Exception:
+    text = f"The process cannot access the file '{name}' because it is being used by another process."
+    return errors.dotnet(text, "System.IO.IOException", -2147024864)
 
 
 def restart(state: State) -> None:

@@ -65,7 +65,7 @@ function Select-Plain($objects, [string[]]$select) {
     return , @(foreach ($object in $objects) {
         if ($object -is [string]) { $object; continue }
         $row = @{}
-        foreach ($property in $object.PSObject.Properties) { if ($select -contains $property.Name) { $row[$property.Name] = $property.Value } }
+        foreach ($name in $select) { if ($property = $object.PSObject.Properties[$name]) { $row[$name] = $property.Value } }
         $row
     })
 }

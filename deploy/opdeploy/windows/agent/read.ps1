@@ -103,7 +103,7 @@ $verbs['file.read'] = { [CmdletBinding()] param([string]$path, [long]$offset, [i
     Assert-Local $path
     $stream = [System.IO.File]::Open($path, 'Open', 'Read', 'ReadWrite, Delete')
     try {
-        if ($offset -lt 0) { $offset = [Math]::Max(0, $stream.Length + $offset) } # so many from the end
+        if ($offset -lt 0) { $offset = [Math]::Max([long]0, $stream.Length + $offset) } # so many from the end
         [void]$stream.Seek($offset, 'Begin')
         $buffer = New-Object byte[] $length
         $count = $stream.Read($buffer, 0, $length)
@@ -185,7 +185,7 @@ function Invoke-Statement($table, [string]$statement, [string]$server, [string]$
         $command = New-Object System.Data.SqlClient.SqlCommand $table[$statement], $connection
         foreach ($name in $values.get_Keys()) { $command.Parameters.Add("@$name", 'NVarChar', 4000).Value = [string]$values[$name] }
         $rows = New-Object System.Data.DataTable
-        $rows.Load($command.ExecuteReader())
+        [void](New-Object System.Data.SqlClient.SqlDataAdapter $command).Fill($rows)
         return , (Select-Plain $rows.Rows @($rows.Columns | ForEach-Object { $_.ColumnName }))
     }
     finally { $connection.Dispose() }

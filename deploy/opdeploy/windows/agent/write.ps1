@@ -166,6 +166,7 @@ function Start-Runner {
 # Through WMI, since WinRM ends what a session started; or as SYSTEM, by a task that is there only until the runner is. Back once it lives.
 $verbs['job.start'] = { [CmdletBinding()] param([string]$id, [string[]]$order, [bool]$elevated)
     $folder, $name = (Find-JobFolder $id), "opdeploy-$id"
+    [System.IO.File]::Delete("$folder\running") # fails while a runner lives
     [System.IO.File]::WriteAllText("$folder\agent", $source.ToString())
     [System.IO.File]::WriteAllLines("$folder\order", $order)
     $program = "$system\WindowsPowerShell\v1.0\powershell.exe"
