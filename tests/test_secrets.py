@@ -143,6 +143,8 @@ def _play(story: Said) -> None:
     story.run("snapshot", "show", f"{snapshots}/db1.json", where=False)
     story.run("snapshot", "script", "db1")
     story.run("plan", "--from", snapshots, "-v", "--commands", "--diff", "--format", "json")
+    story.run("handover", "--out", str(folder / "handover.html"))
+    story.run("handover", "--format", "json")
     story.run("apply", plan, "--yes")  # stale by now
     _go_wrong(story)
 
@@ -213,7 +215,7 @@ def test_nothing_that_is_written_holds_a_secret(said: Said) -> None:
     own = said.fleet.inventory / ".lab"
     paths = [path for path in said.fleet.folder.rglob("*") if path.is_file() and own not in path.parents]
     names = {path.name for path in paths}
-    assert {"runs.sqlite3", "key", "plan.json", "db1.json"} <= names
+    assert {"runs.sqlite3", "key", "plan.json", "db1.json", "handover.html"} <= names
     assert {path: where for path in paths if (where := found(path.read_bytes()))} == {}
 
 
