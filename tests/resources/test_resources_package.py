@@ -278,7 +278,7 @@ def test_one_that_runs_is_waited_for_and_runs_once(db1: Box, store: Store) -> No
     package = tool(**offer(db1, inno(takes=4)))
     started(db1, package)
     plan = planned(db1, store, package)
-    assert (plan.change.action, plan.commands) == ("create", ())
+    assert (plan.change.action, plan.commands) == ("create", ("<known after apply>",))
     assert "apply waits for it" in plan.change.reason
     assert the_item(db1, store, package).outcome == "applied"
     assert len(db1.state.installer_runs) == 1
