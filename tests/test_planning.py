@@ -273,6 +273,27 @@ def test_what_the_inventory_does_not_name_in_an_owned_scope_is_removed_and_says_
     assert extra.reason == "not in the inventory, group OP is exact"
 
 
+def test_in_a_scope_that_is_not_exact_it_is_reported_and_left() -> None:
+    rules = {"values": {"Left-over": ["String", LINE.format(group="OP", port=3051)]}}
+    (extra,) = plan(Desired((), ((replace(OURS, exact=False), ("firewall",)),)), firewall(rules))
+    assert (extra.verdict, extra.action, extra.refused) == ("would_change", "none", False)
+    assert extra.reason == "not in the inventory: only reported, since group OP is not exact"
+
+
+def test_what_roles_want_that_were_not_asked_for_is_no_extra() -> None:
+    rules = {"values": {"Theirs": ["String", LINE.format(group="OP", port=3051)]}}
+    theirs = FirewallRule(name="THEIRS", enabled=True)
+    assert plan(Desired((), ((OURS, ("firewall",)),), (theirs,)), firewall(rules)) == []
+
+
+def test_what_is_found_in_a_scope_is_read_itself_in_the_second_round() -> None:
+    scope, left = Scope(Service, "Remote (*"), Service(name="Remote (1)", absent=True)
+    wanted = Desired((), ((scope, ("agent",)),))
+    (listed,) = scope.reads().values()
+    assert listed in first_reads(wanted)
+    assert second_reads(wanted, {listed.key: [{"Name": "Remote (1)"}]}) == list(left.reads().values())
+
+
 def test_an_owned_scope_that_could_not_be_read_is_unknown_and_never_empty() -> None:
     (change,) = plan(Desired((), ((OURS, ("firewall",)),)), firewall(Failure("access denied")))
     assert (change.verdict, change.action, change.reason) == ("unknown", "none", "access denied")

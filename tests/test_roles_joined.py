@@ -12,7 +12,8 @@ from opdeploy.model import UsageError
 from opdeploy.roles import compile, find, sources
 
 HEAD = """
-from opdeploy.model import Principal, Secret
+from typing import Annotated
+from opdeploy.model import OneHost, Principal, Secret
 from opdeploy.resources.base import Scope
 from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.group_members import GroupMembers
@@ -70,6 +71,24 @@ def test_a_scope_of_two_roles_is_one(tmp_path: Path) -> None:
     assert desired(tmp_path, "one", "two") == "scope access_rule folder D:\\OP  [one, two]\n"
 
 
+def test_a_scope_is_exact_as_soon_as_one_role_has_it_so(tmp_path: Path) -> None:
+    yields(tmp_path / "roles", "one", "Scope(AccessRule, r'D:\\OP', exact=False)")
+    yields(tmp_path / "roles", "two", "Scope(AccessRule, r'D:\\OP')")
+    assert desired(tmp_path, "one") == "scope access_rule folder D:\\OP reported only  [one]\n"
+    assert desired(tmp_path, "one", "two") == "scope access_rule folder D:\\OP  [one, two]\n"
+
+
+def test_a_role_asked_for_alone_knows_what_the_others_want_in_its_scopes(tmp_path: Path) -> None:
+    rule = r"AccessRule(path=r'D:\OP', principal='Users', rights='Read')"
+    yields(tmp_path / "roles", "one", r"Scope(AccessRule, r'D:\OP')")
+    yields(tmp_path / "roles", "two", rule, "Service(name='A')")
+    folder = inventory(tmp_path / "i", {"db1": {"one": None, "two": None}})
+    alone = compiled(folder, find(own=tmp_path / "roles"), ["one"])["db1"]
+    assert alone.resources == ()
+    assert [other.key for other in alone.others] == ["D:\\OP Users allow"]
+    assert compiled(folder, find(own=tmp_path / "roles"), ["two"])["db1"].others == ()
+
+
 def test_resources_come_in_the_order_of_the_roles_needs(tmp_path: Path) -> None:
     roles = tmp_path / "roles"
     role(roles, "a", "NEEDS = ('z',)\nclass Settings(RoleSettings): ...\ndef resources(s, h): yield Service(name='A')", HEAD)
@@ -117,16 +136,16 @@ def test_what_a_kind_refuses_is_told_where_the_settings_stand(tmp_path: Path, mo
     yields(tmp_path / "roles", "two", "Service(name='OPMsg', state='asleep')")
     assert refused(tmp_path, "one", "two") == (
         "i/hosts.yml:10:11  one: service OPMsg: a disabled service can't be kept running\n"
-        "    made in roles/one/role.py:12\n"
+        "    made in roles/one/role.py:13\n"
         "i/hosts.yml:11:11  two: service: state: expected 'running' or 'stopped'\n"
-        "    made in roles/two/role.py:12"
+        "    made in roles/two/role.py:13"
     )
 
 
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
-        ("1 / 0", "roles/one/role.py:12  the role is broken: ZeroDivisionError: division by zero"),
+        ("1 / 0", "roles/one/role.py:13  the role is broken: ZeroDivisionError: division by zero"),
         ("'OPMsg'", "roles/one/role.py:1  resources() yields str, which is no resource"),
     ],
 )
@@ -165,6 +184,17 @@ def test_one_password_for_two_hosts_accounts_is_an_error(tmp_path: Path) -> None
         compiled(inventory(tmp_path / "i", hosts), find(own=tmp_path / "roles"))
     assert [problem.path + ": " + problem.message.partition(" (also")[0] for problem in raised.value.problems] == [
         "account.password: the same password for db1 and ts1"
+    ]
+
+
+def test_a_settings_secret_may_be_one_hosts_alone(tmp_path: Path) -> None:
+    link = "link: Annotated[Secret, OneHost('licence', 'buy two')]"
+    yields(tmp_path / "roles", "tool", "Service(name='A')", settings=link)
+    hosts = {name: {"tool": {"link": {"from_env": "OP_TWO"}}} for name in ("db1", "ts1")}
+    with pytest.raises(InventoryError) as raised:
+        compiled(inventory(tmp_path / "i", hosts), find(own=tmp_path / "roles"))
+    assert [(p.path, p.message.partition(" (also")[0], p.hint) for p in raised.value.problems] == [
+        ("tool.link", "the same licence for db1 and ts1", "buy two")
     ]
 
 

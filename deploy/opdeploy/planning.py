@@ -86,6 +86,8 @@ def first_reads(desired: Desired, options: Collection[str] = ()) -> list[Read]:
         reads += reads_of(managed.resource, options)
     for scope, _ in desired.scopes:
         reads += scope.reads().values()
+    for other in desired.others:
+        reads += principal_reads(other)
     return list(dict.fromkeys([host_read(), *reboots.READS, *sorted(reads, key=lambda read: read.verb != "job.read")]))
 
 
@@ -97,8 +99,9 @@ def reads_of(resource: Resource, options: Collection[str] = ()) -> list[Read]:
 
 def second_reads(desired: Desired, observation: Observation) -> list[Read]:
     """What the first answers named: a kind's further reads, and the names of the SIDs that were found."""
-    reads: list[Read] = []
-    for managed in [*desired.resources, *_found(desired, observation)]:
+    found = _found(desired, observation)
+    reads: list[Read] = [read for extra in found for read in extra.resource.reads().values()]
+    for managed in [*desired.resources, *found]:
         reads += reads_after(managed.resource, observation)
     return [read for read in dict.fromkeys(reads) if read.key not in observation]
 
@@ -197,7 +200,15 @@ def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes
 
 
 def plan_one(managed: Managed, world: World) -> Change[Any]:
-    """One resource against what is known now: the difference, or why there is none to tell."""
+    """One resource against what is known now: the difference, or why there is none to tell. A role's reason stays with it."""
+    change = _planned(managed, world)
+    if managed.why in change.reason:
+        return change
+    kind = NotOurs if isinstance(change.reason, NotOurs) else str
+    return replace(change, reason=kind(f"{change.reason}; {managed.why}"))
+
+
+def _planned(managed: Managed, world: World) -> Change[Any]:
     resource = resolved(managed.resource, world.observation)
     base = Change(resource, None, "in_sync", roles=managed.roles, reason=managed.why)
     if refusal := resource.refusal(world.machine):
@@ -211,6 +222,8 @@ def plan_one(managed: Managed, world: World) -> Change[Any]:
     except Missing as missing:
         return _standing_on_nothing(base, missing, world)
     change = compare(base, actual)
+    if managed.reported:
+        return replace(change, action="none")
     if _brought(change, world):
         return replace(change, known_after_apply=tuple(change.properties))
     try:
@@ -349,7 +362,7 @@ def _found(desired: Desired, observation: Observation) -> list[Managed]:
     extras = []
     for scope, roles in desired.scopes:
         with suppress(Unknown):
-            extras += [Managed(extra, roles, scope.why) for extra in _in_scope(scope, observation)]
+            extras += [Managed(extra, roles, scope.why, not scope.exact) for extra in _in_scope(scope, observation)]
     return extras
 
 
@@ -363,7 +376,8 @@ def _unread_scopes(desired: Desired, observation: Observation) -> Iterator[Chang
 
 
 def _unmanaged(desired: Desired, observation: Observation) -> list[Managed]:
-    named_ones = [resolved(managed.resource, observation) for managed in desired.resources]
+    by_roles = [*(managed.resource for managed in desired.resources), *desired.others]
+    named_ones = [resolved(resource, observation) for resource in by_roles]
     wanted = {resource.identity for resource in named_ones}
     return [extra for extra in _found(desired, observation) if extra.resource.identity not in wanted]
 

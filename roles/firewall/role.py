@@ -1,4 +1,7 @@
-"""Rules of the Windows Firewall, all in one group, which may be ours as a whole."""
+"""The practice's own rules of the Windows Firewall, and the group that they share with those of other roles.
+
+Each role yields the rules of its own ports; this one looks through the group for what no role of the host named.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from pydantic import Field, model_validator
 from opdeploy.inventory import Host
 from opdeploy.resources.base import OPTION, Resource, Scope
 from opdeploy.resources.firewall_rule import ANY_OF_THEM, FirewallRule
-from opdeploy.roles import Required, RoleSettings, keyed
+from opdeploy.roles import RoleSettings, keyed
 
 
 class Rule(FirewallRule):
     """A rule as an inventory has it. It stands for something in use, so it is enabled unless it says otherwise."""
 
     enabled: bool | None = True
+    """Whether it counts."""
     reason: Annotated[str, OPTION] = ""
+    """Why it lets everybody in; needed with `remote_addresses: Any`."""
 
     @model_validator(mode="after")
     def _says_from_where(self) -> Self:
@@ -40,12 +45,14 @@ class Rule(FirewallRule):
 
 class Settings(RoleSettings):
     group: Annotated[str, Field(min_length=1)] = "OP"
+    """The group of all its rules, and of those that other roles make (`OP`)."""
     exact: bool = False
-    rules: Annotated[dict[str, Rule], keyed("name")] = Required("each rule's id, and below it what it allows or blocks")
+    """Rules in the group that no role names are removed; without it they are reported."""
+    rules: Annotated[dict[str, Rule], keyed("name")] = Field(default_factory=dict)
+    """The practice's own: each rule's id, and below it what it allows or blocks."""
 
 
 def resources(firewall: Settings, host: Host) -> Iterator[Resource | Scope]:
     for rule in firewall.rules.values():
         yield rule.in_group(firewall.group)
-    if firewall.exact:
-        yield Scope(FirewallRule, firewall.group)
+    yield Scope(FirewallRule, firewall.group, firewall.exact)

@@ -18,6 +18,7 @@ from opdeploy.inventory import (
     unclaimed,
 )
 from opdeploy.model import Secret, UsageError
+from opdeploy.resources.local_user import OWN_PASSWORD
 
 LOGIN = "ansible_user: admin\nansible_password: { from_env: PW }\n"
 HOSTS = "all: { children: { servers: { hosts: { db1: , db2: } }, stations: { hosts: { pc1: } } } }\n"
@@ -156,8 +157,8 @@ def test_the_same_password_on_two_hosts_is_a_problem_on_one_host_not(directory: 
     write(directory, "host_vars/db2.yml", "op: { password: { from_env: OTHER }, again: { from_env: OTHER } }\n")
     write(directory, "host_vars/pc1.yml", "op: { password: { from_env: OWN } }\n")
     uses = [use for host in load(directory, ENVIRON).hosts for use in secret_uses(host.name, host.variables["op"], "op")]
-    assert shared_secrets([use for use in uses if use.host != "db1"]) == []
-    (problem,) = shared_secrets(uses)
+    assert shared_secrets([use for use in uses if use.host != "db1"], OWN_PASSWORD) == []
+    (problem,) = shared_secrets(uses, OWN_PASSWORD)
     assert "the same password for db1 and db2 (also " in problem.message
     assert "geheim" not in str(problem)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labs import box
 from roles_at_hand import refused, shipped
+from roles_on_lab import applied, converges, job, open_items, planned
+
+from opdeploy.model import ExitCode
 
 RULE = "direction: inbound, action: allow, protocol: TCP, local_ports: [3050]"
 
@@ -21,7 +25,29 @@ def test_a_rule_belongs_to_the_group_and_is_enabled(tmp_path: Path) -> None:
         "    protocol TCP\n"
         "    local_ports 3050\n"
         "    remote_addresses 10.20.0.0/24\n"
+        "scope firewall_rule group OP reported only  [firewall]\n"
     )
+
+
+def test_without_rules_of_its_own_it_looks_through_the_group(tmp_path: Path) -> None:
+    assert shipped(tmp_path, "firewall:") == "scope firewall_rule group OP reported only  [firewall]\n"
+
+
+def test_a_rule_of_the_group_that_no_role_names_is_reported_and_with_exact_removed(tmp_path: Path) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24]}}}}}}"
+    with box() as server:
+        assert applied(tmp_path, job(tmp_path, server, given)).code == ExitCode.OK
+        reported = open_items(planned(tmp_path, job(tmp_path, server, "firewall:")))
+        removed = open_items(planned(tmp_path, job(tmp_path, server, "firewall: { exact: true }")))
+    assert [(item.id, item.change.action) for item in reported] == [("firewall_rule/OP-In", "none")]
+    assert reported[0].change.reason == "not in the inventory: only reported, since group OP is not exact"
+    assert [(item.id, item.change.action) for item in removed] == [("firewall_rule/OP-In", "remove")]
+
+
+def test_applied_twice_it_changes_nothing_the_second_time(tmp_path: Path) -> None:
+    given = f"firewall: {{exact: true, rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24]}}}}}}"
+    with box() as server:
+        converges(tmp_path, server, job(tmp_path, server, given))
 
 
 def test_a_rule_keeps_what_it_says(tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from labs import box
 from roles_at_hand import refused, shipped
+from roles_on_lab import converges, job, plan_text
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_a_folder_and_its_rules(tmp_path: Path) -> None:
@@ -64,6 +68,51 @@ def test_an_exact_folder_is_a_scope_and_each_of_its_rules_exact(tmp_path: Path) 
         "    exact yes\n"
         "    rights Read\n"
         "scope access_rule folder D:\\OP  [op_folders]\n"
+    )
+
+
+SHARED = r"""
+    op_folders:
+      folders:
+        medical_data:
+          path: 'D:\OP\gdbmed'
+          owner: Administrators
+          inherits: false
+          exact: true
+          rules: [{ principal: Users, rights: Modify }]
+          share:
+            name: gdbmed
+            permissions: [{ principal: Users, rights: change }]
+"""
+
+
+def test_a_folder_is_shared_and_nobody_else_let_in(tmp_path: Path) -> None:
+    with box() as server:
+        wanted = job(tmp_path, server, SHARED)
+        assert plan_text(tmp_path, wanted) == (GOLDEN / "op_folders.txt").read_text(encoding="utf-8")
+        converges(tmp_path, server, wanted)
+    assert "    exact yes\n    path D:\\OP\\gdbmed\n    permissions Users (S-1-5-32-545): change\n" in shipped(tmp_path, SHARED)
+
+
+def test_strangers_are_not_let_in_and_may_be_kept_out(tmp_path: Path) -> None:
+    refusal = "refused: {} lets in whom nobody knows; name a group of the practice, or Users"
+    everyone = SHARED.replace("principal: Users, rights: change", "principal: Everyone, rights: read")
+    assert refused(tmp_path, everyone) == f"op_folders.folders.medical_data: {refusal.format('Everyone')}"
+    guests = SHARED.replace("principal: Users, rights: Modify", "principal: Guests, rights: Read")
+    assert refused(tmp_path, guests) == f"op_folders.folders.medical_data: {refusal.format('Guests')}"
+    assert "permissions Guests (S-1-5-32-546): deny" in shipped(
+        tmp_path, SHARED.replace("principal: Users, rights: change", "principal: Guests, rights: deny")
+    )
+
+
+def test_what_a_share_can_not_be(tmp_path: Path) -> None:
+    open_to_all = SHARED.replace("            permissions: [{ principal: Users, rights: change }]\n", "")
+    assert refused(tmp_path, open_to_all) == (
+        "op_folders.folders.medical_data: a share needs permissions: without them Windows lets everybody read"
+    )
+    elsewhere = SHARED.replace("            name: gdbmed\n", "            name: gdbmed\n            path: 'D:\\'\n")
+    assert refused(tmp_path, elsewhere).startswith(
+        "op_folders.folders.medical_data: a share's path is its folder's; take path out of the share"
     )
 
 

@@ -21,6 +21,7 @@ from opdeploy.inventory import (
     validated,
 )
 from opdeploy.model import Secret
+from opdeploy.resources.local_user import OWN_PASSWORD
 
 ENVIRONMENT = {"OP_ADMIN": "administrator-password", "OP_FIREBIRD": "firebird-password"}
 
@@ -53,7 +54,7 @@ def compiled(directory: Path, environ: Mapping[str, str] = ENVIRONMENT) -> Inven
         for name, node in role_settings(host, ["firebird"])[0].items()
         for use in secret_uses(host.name, node, name)
     ]
-    inventory.refuse(shared_secrets(uses))
+    inventory.refuse(shared_secrets(uses, OWN_PASSWORD))
     return inventory
 
 

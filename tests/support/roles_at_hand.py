@@ -12,7 +12,7 @@ import yaml
 from opdeploy import roles
 from opdeploy.inventory import InventoryError, read
 from opdeploy.rendering import show
-from opdeploy.resources.base import OPTION, Resource, parts, properties
+from opdeploy.resources.base import OPTION, Resource, Scope, parts, properties
 from opdeploy.resources.desired import Desired
 
 ENVIRONMENT = {"OP_ONE": "Correct-Horse-1", "OP_TWO": "Correct-Horse-2"}
@@ -52,8 +52,13 @@ def told(desired: Desired) -> str:
         resource = managed.resource
         lines.append(f"{resource.KIND} {resource.key}  [{', '.join(managed.roles)}]")
         lines += [f"    {name} {show(getattr(resource, name))}" for name in _said(resource)]
-    lines += [f"scope {scope.kind.KIND} {scope.kind.SCOPE} {scope.of}  [{', '.join(roles)}]" for scope, roles in desired.scopes]
+    lines += [_scope(scope, roles) for scope, roles in desired.scopes]
     return "\n".join(lines) + "\n"
+
+
+def _scope(scope: Scope, roles: Sequence[str]) -> str:
+    reported = "" if scope.exact else " reported only"
+    return f"scope {scope.kind.KIND} {scope.kind.SCOPE} {scope.of}{reported}  [{', '.join(roles)}]"
 
 
 def _said(resource: Resource) -> list[str]:
@@ -68,17 +73,17 @@ def _said(resource: Resource) -> list[str]:
 
 def shipped(tmp_path: Path, variables: str) -> str:
     """What a host with these variables (YAML) should be, as `told`."""
-    return told(compiled(_one_host(tmp_path, variables), roles.find())["db1"])
+    return told(compiled(one_host(tmp_path, variables), roles.find())["db1"])
 
 
 def refused(tmp_path: Path, variables: str) -> str:
     """What is wrong with these variables, without the places."""
     with pytest.raises(InventoryError) as raised:
-        compiled(_one_host(tmp_path, variables), roles.find())
+        compiled(one_host(tmp_path, variables), roles.find())
     return "\n".join(f"{p.path}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in raised.value.problems)
 
 
-def _one_host(tmp_path: Path, variables: str) -> Path:
+def one_host(tmp_path: Path, variables: str) -> Path:
     folder = inventory(tmp_path / "practices" / "one", {"db1": {}})
     (folder / "host_vars").mkdir(exist_ok=True)
     (folder / "host_vars" / "db1.yml").write_text(dedent(variables), encoding="utf-8")

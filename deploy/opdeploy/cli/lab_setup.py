@@ -18,9 +18,11 @@ from opdeploy.inventory import Host, load
 from opdeploy.lab import folder
 from opdeploy.lab.certificates import open_certificates
 from opdeploy.lab.setup import Kind, Setup, Simulated
+from opdeploy.lab.windows.servers import agent_link
 from opdeploy.model import UsageError
 
 FOLDER = ".lab"
+AGENT_LINK = "agent-link-"
 KEPT_SECRETS = "secrets"  # in a state's folder: accounts in it have these passwords
 KINDS: dict[str, Kind] = {
     "database_servers": "database_server",
@@ -67,7 +69,9 @@ def _named_files(value: Any) -> Iterator[str]:
 
 
 def _secret(name: str, state: Path | None) -> str:
-    """A new password, or with a state that is kept the one that its accounts have."""
+    """A new password, or with a state that is kept the one that its accounts have; for `agent-link-HOST` that host's link."""
+    if name.startswith(AGENT_LINK):
+        return agent_link(name.removeprefix(AGENT_LINK))
     kept = state / KEPT_SECRETS / name if state else None
     if kept and kept.exists():
         return kept.read_text(encoding="utf-8").strip()

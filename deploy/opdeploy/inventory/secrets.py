@@ -13,7 +13,7 @@ from pathlib import Path
 
 from opdeploy.inventory.problems import Position, Problem, joined, printable
 from opdeploy.inventory.yaml_file import Node, list_node, mapping_node
-from opdeploy.model import Secret
+from opdeploy.model import OneHost, Secret
 
 FORMS = "{from_env: NAME} or {from_file: PATH}"
 _KEYS = {"from_env", "from_file"}
@@ -102,18 +102,18 @@ def secret_uses(host: str, node: Node, path: str) -> Iterator[SecretUse]:
             yield from secret_uses(host, child, joined(path, index))
 
 
-def shared_secrets(uses: Iterable[SecretUse]) -> list[Problem]:
+def shared_secrets(uses: Iterable[SecretUse], of: OneHost) -> list[Problem]:
     """A problem for each secret that more than one host is given, naming the hosts and every place."""
     by_secret: dict[Secret, list[SecretUse]] = {}
     for use in uses:
         by_secret.setdefault(use.secret, []).append(use)
-    return [_shared(same) for same in by_secret.values() if len({use.host for use in same}) > 1]
+    return [_shared(same, of) for same in by_secret.values() if len({use.host for use in same}) > 1]
 
 
-def _shared(uses: list[SecretUse]) -> Problem:
+def _shared(uses: list[SecretUse], of: OneHost) -> Problem:
     hosts = list(dict.fromkeys(use.host for use in uses))
     last = max(uses, key=lambda use: use.at)
     others = sorted({use.at for use in uses} - {last.at})
     also = f" (also {', '.join(map(str, others))})" if others else ""
-    message = f"the same password for {', '.join(hosts[:-1])} and {hosts[-1]}{also}"
-    return Problem(last.at, last.path, message, "give each host its own: one that leaks would open the others")
+    message = f"the same {of.what} for {', '.join(hosts[:-1])} and {hosts[-1]}{also}"
+    return Problem(last.at, last.path, message, of.hint)

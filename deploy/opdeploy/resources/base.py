@@ -324,13 +324,15 @@ def principal_reads(resource: Resource) -> list[Read]:
 
 @dataclass(frozen=True)
 class Scope:
-    """Something a role owns with `exact`: what is found in it and not in the inventory becomes absent.
+    """Something that a role looks through: what is found in it and not in the inventory becomes absent, or is only reported.
 
-    `of` says which (a rule group's name, a folder's path); the kind's `found` lists what is there.
+    `of` says which (a rule group's name, a folder's path); the kind's `found` lists what is there. Without `exact` it is
+    not ours to remove.
     """
 
     kind: type[Scoped]
     of: str
+    exact: bool = True
 
     def reads(self) -> Reads:
         return self.kind.scope_reads(self.of)
@@ -340,7 +342,12 @@ class Scope:
 
     @property
     def why(self) -> str:
-        return f"not in the inventory, {self.kind.SCOPE} {self.of} is exact"
+        where = f"{self.kind.SCOPE} {self.of}"
+        return (
+            f"not in the inventory, {where} is exact"
+            if self.exact
+            else f"not in the inventory: only reported, since {where} is not exact"
+        )
 
 
 class Owned(Resource):

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, Vali
 from pydantic_core import CoreSchema, core_schema
 
 from opdeploy.calls import Write, cim_read, cmdlet_read, cmdlet_write, logon_probe, password_record, sid_resolve
-from opdeploy.model import Change, Machine, Secret, Unknown, Unproven
+from opdeploy.model import Change, Machine, OneHost, Secret, Unknown, Unproven
 from opdeploy.resources.base import KEY, Answers, Reads, Resource, account_token
 from opdeploy.resources.values import observed
 
@@ -105,6 +105,7 @@ def _password(value: Any, info: ValidationInfo) -> Any:
 
 
 Line = Annotated[str, AfterValidator(_line)]
+OWN_PASSWORD = OneHost("password", "give each host its own: one that leaks would open the others")
 
 
 class LocalUser(Resource):
@@ -132,7 +133,7 @@ class LocalUser(Resource):
     """Whether only an administrator may change its password."""
     account_expires: Literal["never"] | Instant | None = None
     """Until when it may log on: `never`, a date, or a time with its zone."""
-    password: Annotated[Secret | Unproven | None, BeforeValidator(_password)] = None
+    password: Annotated[Secret | Unproven | None, BeforeValidator(_password), OWN_PASSWORD] = None
     """Set when it is made, and when the inventory's is another one than was set last."""
 
     @property

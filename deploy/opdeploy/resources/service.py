@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from opdeploy.calls import (
     Write,
@@ -26,8 +26,8 @@ from opdeploy.calls import (
 from opdeploy.formats import failure_actions, sddl
 from opdeploy.formats.command_line import argument
 from opdeploy.model import Change, Machine, NotOurs, Principal, Unknown
-from opdeploy.resources.base import AS_SET_IGNORING_CASE, KEY, Answers, Comparator, Reads, Resource
-from opdeploy.resources.values import Duration, ServiceName, observed, span
+from opdeploy.resources.base import AS_SET_IGNORING_CASE, KEY, Answers, Comparator, Option, Reads, Scoped
+from opdeploy.resources.values import OBSERVED, Duration, ServiceName, observed, span
 
 StartMode = Literal["automatic", "automatic_delayed", "manual", "disabled", "boot", "system"]
 FROM_REGISTRY: dict[int, StartMode] = {0: "boot", 1: "system", 2: "automatic", 3: "manual", 4: "disabled"}
@@ -43,6 +43,12 @@ CONFIG = [
 
 # Rights in a service's list, as words. [MS-SCMR 3.1.4; formats.md 2] None of them lets its holder become SYSTEM.
 GRANTS = {"query": 0x2008D, "start": 0x10, "stop": 0x20, "pause": 0x40, "user_control": 0x100}
+# With one of these its holder makes himself SYSTEM: a host may have granted them, an inventory may not.
+OWNING = {"change_config": 0x2, "delete": 0x10000, "change_permissions": 0x40000, "take_ownership": 0x80000}
+WORDS = GRANTS | OWNING
+Right = Literal[
+    "query", "start", "stop", "pause", "user_control", "change_config", "delete", "change_permissions", "take_ownership"
+]
 WIDE = {"S-1-1-0", "S-1-5-11", "S-1-5-32-545"}  # Everyone, Authenticated Users, Users: a deny for them hits anybody
 BUILT_IN = {
     "S-1-5-18": "LocalSystem", "S-1-5-19": r"NT AUTHORITY\LocalService", "S-1-5-20": r"NT AUTHORITY\NetworkService",
@@ -94,18 +100,28 @@ class Grant(BaseModel):
 
     principal: Principal
     """Who."""
-    rights: tuple[Literal["query", "start", "stop", "pause", "user_control"], ...]
-    """May do what."""
+    rights: tuple[Right, ...]
+    """May do what: `query`, `start`, `stop`, `pause`, `user_control`; the others are refused."""
+
+    @field_validator("rights")
+    @classmethod
+    def _none_that_owns_it(cls, rights: tuple[Right, ...], info: ValidationInfo) -> tuple[Right, ...]:
+        owning = next((word for word in rights if word in OWNING), None)
+        if owning and not observed(info):
+            raise ValueError(f"{owning} is refused: whoever may do that makes himself SYSTEM")
+        return rights
 
     def __str__(self) -> str:
         return f"{self.principal}: {', '.join(self.rights) or 'nothing'}"
 
 
 def _in_order(words: Collection[str]) -> tuple[Any, ...]:
-    return tuple(word for word in GRANTS if word in words)
+    return tuple(word for word in WORDS if word in words)
 
 
 def _granted(desired: tuple[Grant, ...], actual: tuple[Grant, ...], exact: bool) -> tuple[Grant, ...]:
+    if exact:
+        return desired
     held = {grant.principal: set(grant.rights) for grant in actual}
     wanted = {grant.principal: set(grant.rights) for grant in desired}
     united = {p: held.get(p, set()) | wanted.get(p, set()) for p in [*held, *wanted]}
@@ -133,8 +149,9 @@ HELD = Comparator(same=_same_grants, after=_granted, joins=True)
 COMMAND = Comparator(same=_same_command)
 
 
-class Service(Resource):
+class Service(Scoped):
     KIND = "service"
+    SCOPE = "name"
     EXAMPLE = r"""
         - name: OPMsg
           start_mode: automatic_delayed
@@ -165,6 +182,8 @@ class Service(Resource):
     """What Windows does when it fails."""
     grants: Annotated[tuple[Grant, ...] | None, HELD] = None
     """Who may do what with it, besides those who may already."""
+    exact: Option = False
+    """Who is named in `grants` may do nothing else with it; others keep what they may."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -187,7 +206,16 @@ class Service(Resource):
 
     def then_reads(self, answers: Answers) -> Reads:
         account = Config(answers.config).account
-        return {"account": sid_resolve(account.name)} if account and not account.sid else {}
+        return {"account": sid_resolve(account.name)} if account and not account.sid and not self.absent else {}
+
+    @classmethod
+    def scope_reads(cls, of: str) -> Reads:
+        return {"listed": cmdlet_read("Get-Service", ["Name"], Name=of)}
+
+    @classmethod
+    def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:
+        """Services whose names fit, `*` standing for anything; where none does, the list is empty."""
+        yield from (cls(name=row["Name"], absent=True) for row in answers.listed or ())
 
     def actual(self, answers: Answers) -> Self | None:
         config = Config(answers.config)
@@ -221,8 +249,10 @@ class Service(Resource):
 
     def _held(self, descriptor: sddl.SecurityDescriptor) -> tuple[Grant, ...]:
         masks = {grant.principal: _mask(descriptor, grant.principal.sid) for grant in self.grants or ()}
-        words = {p: _in_order({w for w, bits in GRANTS.items() if mask & bits == bits}) for p, mask in masks.items()}
-        return tuple(Grant(principal=principal, rights=rights) for principal, rights in words.items() if rights)
+        known = WORDS if self.exact else GRANTS
+        words = {p: _in_order({w for w, bits in known.items() if mask & bits == bits}) for p, mask in masks.items()}
+        held = ({"principal": principal, "rights": rights} for principal, rights in words.items() if rights)
+        return tuple(Grant.model_validate(grant, context=OBSERVED) for grant in held)
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         if change.action == "create" and not self.command_line:
@@ -299,7 +329,7 @@ class Service(Resource):
         """The list extended, never replaced; only `D:` is given, so the audit list stays."""
         aces = list(before.dacl.aces) if before.dacl else []
         for grant in change.properties["grants"].after:
-            _extend(aces, grant)
+            _extend(aces, grant, self.exact)
         after = replace(before.dacl or sddl.Acl(), aces=sddl.canonical_order(aces))
         return service_sddl_write(self.name, _list(after), expect=_list(before.dacl))
 
@@ -403,7 +433,7 @@ def _account_name(account: Principal) -> str:
 
 
 def _bits(grant: Grant) -> int:
-    return sum(GRANTS[word] for word in grant.rights)
+    return sum(WORDS[word] for word in grant.rights)
 
 
 def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:
@@ -416,7 +446,9 @@ def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:
     return mask
 
 
-def _extend(aces: list[sddl.Ace], grant: Grant) -> None:
+def _extend(aces: list[sddl.Ace], grant: Grant, exact: bool) -> None:
+    if exact:
+        aces[:] = [ace for ace in aces if (ace.type, ace.sid) != ("A", grant.principal.trustee)]
     for index, ace in enumerate(aces):
         if ace.type == "A" and ace.sid == grant.principal.trustee and not ace.flags:
             aces[index] = replace(ace, mask=ace.mask | _bits(grant))

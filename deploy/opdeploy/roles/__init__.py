@@ -24,8 +24,10 @@ from opdeploy.roles.installer import Installer
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
 from opdeploy.roles.sources import sources
+from opdeploy.roles.unscanned import Antivirus, unscanned
 
 __all__ = [
+    "Antivirus",
     "Installer",
     "ProjectFile",
     "Required",
@@ -37,5 +39,6 @@ __all__ = [
     "find",
     "keyed",
     "sources",
+    "unscanned",
     "with_key",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from opdeploy.inventory import (
     Host,
@@ -21,10 +21,10 @@ from opdeploy.inventory import (
     validated,
 )
 from opdeploy.inventory.problems import shown
-from opdeploy.model import Secret, UsageError
+from opdeploy.model import OneHost, Secret, UsageError
 from opdeploy.resources import KINDS
-from opdeploy.resources.base import KEY, Resource, Scope, parts
-from opdeploy.resources.desired import Desired
+from opdeploy.resources.base import KEY, Resource, Scope, Scoped, parts
+from opdeploy.resources.desired import Because, Desired
 from opdeploy.roles.finding import Role, Roles, broken, line_of
 from opdeploy.roles.joining import Wish, joined
 from opdeploy.roles.project import Project
@@ -36,11 +36,20 @@ class _Compiled:
 
     host: Host
     settings: Mapping[str, Node]
+    given: list[BaseModel] = field(default_factory=list)
     wishes: list[Wish] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def models(self) -> list[BaseModel]:
+        """Its settings, and the resources made of them."""
+        return [*self.given, *(wish.thing for wish in self.wishes if isinstance(wish.thing, Resource))]
+
     def desired(self, roles: Iterable[str]) -> Desired:
-        return joined(wish for wish in self.wishes if wish.role in roles)[0]
+        made = joined(wish for wish in self.wishes if wish.role in roles)[0]
+        kinds = {scope.kind for scope, _ in made.scopes}
+        others = (wish.thing for wish in self.wishes if wish.role not in roles)
+        return replace(made, others=tuple(thing for thing in others if isinstance(thing, Scoped) and type(thing) in kinds))
 
 
 def compile(inventory: Inventory, hosts: Iterable[Host], roles: Roles, only: Sequence[str] = ()) -> list[tuple[Host, Desired]]:
@@ -53,7 +62,7 @@ def compile(inventory: Inventory, hosts: Iterable[Host], roles: Roles, only: Seq
     project = Project.around(inventory.path, roles.paths)
     compiled = {host.name: _compiled(host, roles, project) for host in inventory.hosts}
     problems = [problem for each in compiled.values() for problem in each.problems]
-    inventory.refuse([*problems, *shared_secrets(_passwords(compiled.values()))])
+    inventory.refuse([*problems, *_shared(compiled.values())])
     return [(host, compiled[host.name].desired(chosen)) for host in hosts]
 
 
@@ -62,17 +71,18 @@ def _compiled(host: Host, roles: Roles, project: Project) -> _Compiled:
     made = _Compiled(host, settings, problems=[*problems, *unclaimed(host, roles.names)])
     for name, node in settings.items():
         try:
-            made.wishes += _wishes(roles.by_name[name], host, node, project)
+            role = roles.by_name[name]
+            made.given.append(validated(role.settings, node, name, {"project": project}))
+            made.wishes += _wishes(role, host, node, made.given[-1])
         except InventoryError as error:
             made.problems += error.problems
     made.problems += joined(made.wishes)[1]
     return made
 
 
-def _wishes(role: Role, host: Host, node: Node, project: Project) -> list[Wish]:
-    settings = validated(role.settings, node, role.name, {"project": project})
+def _wishes(role: Role, host: Host, node: Node, settings: BaseModel) -> list[Wish]:
     try:
-        return [Wish(role.name, node, thing) for thing in _things(role.resources(settings, host), role)]
+        return [Wish(role.name, node, *thing) for thing in _things(role.resources(settings, host), role)]
     except ValidationError as error:
         raise InventoryError(_refusals(role, node, error)) from None
     except UsageError:
@@ -81,11 +91,12 @@ def _wishes(role: Role, host: Host, node: Node, project: Project) -> list[Wish]:
         raise broken(role.file, error) from error
 
 
-def _things(given: Iterable[object], role: Role) -> Iterator[Resource | Scope]:
-    for thing in given:
+def _things(given: Iterable[object], role: Role) -> Iterator[tuple[Resource | Scope, str]]:
+    for each in given:
+        thing, why = (each.resource, each.why) if isinstance(each, Because) else (each, "")
         if not isinstance(thing, Resource | Scope):
             raise UsageError(f"{shown(role.file)}:1  resources() yields {type(thing).__name__}, which is no resource")
-        yield thing
+        yield thing, why
 
 
 def _refusals(role: Role, node: Node, error: ValidationError) -> Iterator[Problem]:
@@ -101,13 +112,20 @@ def _refusals(role: Role, node: Node, error: ValidationError) -> Iterator[Proble
         yield Problem(node.key_at, role.name, f"{subject}:{steps} {said}", hint)
 
 
-def _passwords(compiled: Iterable[_Compiled]) -> Iterator[SecretUse]:
-    """Where the passwords of the accounts that the hosts are to have come from."""
+def _shared(compiled: Iterable[_Compiled]) -> Iterator[Problem]:
+    """Secrets that are one host's alone, by their settings or their kind, and stand on several."""
+    uses: dict[OneHost, list[SecretUse]] = {}
     for each in compiled:
-        held = {id(secret) for wish in each.wishes if (secret := _password(wish.thing))}
+        held = {id(secret): of for model in each.models for secret, of in _of_one_host(model)}
         for name, node in each.settings.items():
-            yield from (use for use in secret_uses(each.host.name, node, name) if id(use.secret) in held)
+            for use in secret_uses(each.host.name, node, name):
+                if id(use.secret) in held:
+                    uses.setdefault(held[id(use.secret)], []).append(use)
+    for of, same in uses.items():
+        yield from shared_secrets(same, of)
 
 
-def _password(thing: Resource | Scope) -> Secret | None:
-    return getattr(thing, "password", None) if isinstance(thing, Resource) and thing.KIND == "local_user" else None
+def _of_one_host(model: BaseModel) -> Iterator[tuple[Secret, OneHost]]:
+    for name, info in type(model).model_fields.items():
+        secret = getattr(model, name)
+        yield from ((secret, of) for of in info.metadata if isinstance(of, OneHost) and isinstance(secret, Secret))

@@ -17,13 +17,14 @@ from opdeploy.inventory.problems import shown
 from opdeploy.model import UsageError
 from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Resource, Scope
+from opdeploy.resources.desired import Because
 from opdeploy.roles.settings import RoleSettings
 
 OWN = Path(__file__).parents[3] / "roles"
 IS = "a role is a folder with a role.py: class Settings(RoleSettings) and def resources(settings, host)"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
-Generator = Callable[[Any, Host], Iterable[Resource | Scope]]
+Generator = Callable[[Any, Host], Iterable[Resource | Scope | Because]]
 
 
 @dataclass(frozen=True)

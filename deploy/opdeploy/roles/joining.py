@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ class Wish:
     role: str
     settings: Node
     thing: Resource | Scope
+    why: str = ""
 
 
 @dataclass
@@ -33,7 +34,8 @@ class _Joined:
 
     @property
     def managed(self) -> Managed:
-        return Managed(self.resource, _roles(self.wishes))
+        why = "; ".join(dict.fromkeys(wish.why for wish in self.wishes if wish.why))
+        return Managed(self.resource, _roles(self.wishes), why)
 
 
 def joined(wishes: Iterable[Wish]) -> tuple[Desired, list[Problem]]:
@@ -48,8 +50,14 @@ def joined(wishes: Iterable[Wish]) -> tuple[Desired, list[Problem]]:
             problems += _join(found[wish.thing.identity], wish)
         else:
             found[wish.thing.identity] = _first(wish, wish.thing)
-    owned = tuple((same[0].thing, _roles(same)) for same in scopes.values() if isinstance(same[0].thing, Scope))
+    owned = tuple((_scope(same), _roles(same)) for same in scopes.values())
     return Desired(tuple(each.managed for each in found.values()), owned), problems
+
+
+def _scope(wishes: list[Wish]) -> Scope:
+    """Exact as soon as one role has it so."""
+    same = [wish.thing for wish in wishes if isinstance(wish.thing, Scope)]
+    return replace(same[0], exact=any(scope.exact for scope in same))
 
 
 def _roles(wishes: Iterable[Wish]) -> tuple[str, ...]:

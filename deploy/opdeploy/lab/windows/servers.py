@@ -6,8 +6,10 @@ policy or another language would, before a test starts.
 
 from __future__ import annotations
 
+import base64
 import json
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from opdeploy.lab.windows import (
     accounts,
@@ -53,7 +55,8 @@ def database_server(name: str = "DB1", admin: str = ADMIN, password: str = PASSW
     brought = "FirebirdServerDefaultInstance"
     _program(state, "FBDBServer_3_0_is1", "Firebird 3.0.11.33703 (x64)", "3.0.11.33703", "Firebird Project", brought)
     _sql_server(state, admin)
-    state.network = {"backup1:445": "open", "licence.example:443": "open"}
+    outside = ("licence.example:443", "api.nexhealth.example:443", "salt.nexhealth.example:4505", "salt.nexhealth.example:4506")
+    state.network |= dict.fromkeys(["backup1:445", "portal.example:443", *outside], "open")
     return state
 
 
@@ -72,7 +75,7 @@ def backup_station(name: str = "BACKUP1", admin: str = ADMIN, password: str = PA
     state = bare(19045, "WinNT", name=name, admin=admin, password=password, number=2)
     _data_drive(state)
     _program(state, "7-Zip", "7-Zip 23.01 (x64)", "23.01", "Igor Pavlov")
-    state.network = {"db1:3050": "open"}
+    state.network |= {"db1:3050": "open"}
     return state
 
 
@@ -86,7 +89,7 @@ def terminal_server(name: str = "TS1", admin: str = ADMIN, password: str = PASSW
     for id in ("RemoteDesktop-UserMode-In-TCP", "RemoteDesktop-UserMode-In-UDP"):
         _activate(state, id)
     state.features["rds-rd-server"]["state"] = "Installed"
-    state.network = {"db1:3050": "open"}
+    state.network |= {"db1:3050": "open"}
     return state
 
 
@@ -120,7 +123,14 @@ def bare(
     _tasks(state)
     _defender(state)
     _features(state)
+    state.network["relay.example:443"] = "open"
+    state.web[agent_link(name)] = base64.b64encode(_data("ScreenConnect.ClientSetup.msi").read_bytes()).decode()
     return state
+
+
+def agent_link(name: str) -> str:
+    """Where the remote-support agent of a machine is downloaded from: each has its own."""
+    return f"https://op.example/{name.lower()}/ScreenConnect.ClientSetup.msi"
 
 
 # ---------------------------------------------------------------- switches for tests
@@ -179,8 +189,12 @@ def add_user(state: State, name: str, password: str, **given: object) -> str:
 # ---------------------------------------------------------------- the parts
 
 
+def _data(name: str) -> Traversable:
+    return resources.files("opdeploy.lab").joinpath(f"data/{name}")
+
+
 def _table(name: str) -> str:
-    return resources.files("opdeploy.lab").joinpath(f"data/{name}").read_text(encoding="utf-8")
+    return _data(name).read_text(encoding="utf-8")
 
 
 def _registry(state: State) -> None:

@@ -1,0 +1,83 @@
+"""What is not scanned: Defender's exclusions, or a step with the exact list where another product guards the host."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from labs import box
+from roles_at_hand import refused
+from roles_on_lab import converges, job, open_items, plan_text, planned
+
+from opdeploy.engine import fleet
+from opdeploy.lab.windows import services
+from opdeploy.windows.station import Station
+
+SETTINGS = r"""
+    antivirus:
+      product: defender
+      paths: ['D:\OP\gdbmed']
+      processes: ['C:\Program Files\Firebird\Firebird_3_0\firebird.exe']
+      extensions: [fdb]
+"""
+OTHER = SETTINGS.replace("product: defender", "product: other")
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
+
+
+def test_with_defender_they_are_set(tmp_path: Path) -> None:
+    with box() as server:
+        assert plan_text(tmp_path, job(tmp_path, server, SETTINGS)) == (
+            "  + defender_exclusion path D:\\OP\\gdbmed                              antivirus\n"
+            "  + defender_exclusion process C:\\Program Files\\Firebird\\Firebird_3_0\\firebird.exe antivirus\n"
+            "  + defender_exclusion extension fdb                                  antivirus\n"
+            "\n"
+            "  0 in sync · 3 would change\n"
+        )
+        converges(tmp_path, server, job(tmp_path, server, SETTINGS))
+
+
+def test_with_another_product_they_are_a_step_with_the_exact_list(tmp_path: Path) -> None:
+    with box() as server:
+        assert plan_text(tmp_path, job(tmp_path, server, OTHER)) == (
+            "  manual steps (1 open)\n"
+            "  ! op-antivirus-exclusions Exclude this from the antivirus' scans         antivirus\n"
+            "      who              the practice's IT\n"
+            "      how              In the console of the antivirus that guards this host, exclude from scanning:\n"
+            "                       - path: D:\\OP\\gdbmed\n"
+            "                       - process: C:\\Program Files\\Firebird\\Firebird_3_0\\firebird.exe\n"
+            "                       - extension: fdb\n"
+            "                       Take nothing wider: no whole drive, no folder above.\n"
+            "      why              a scanner that holds a database's file open stops the practice's program, and whatever is "
+            "excluded is not guarded\n"
+            "      not signed off: opdeploy step sign op-antivirus-exclusions --by NAME --note TEXT\n"
+            "\n"
+            "  0 in sync · 1 manual step\n"
+        )
+        converges(tmp_path, server, job(tmp_path, server, OTHER))
+
+
+def test_where_defender_does_not_run_that_is_said(tmp_path: Path) -> None:
+    with box() as server:
+        services.set_running(server.state, "WinDefend", False)
+        told = open_items(planned(tmp_path, job(tmp_path, server, SETTINGS)))
+    assert {(item.change.verdict, item.change.reason) for item in told} == {
+        ("unknown", "Defender does not run here, as beside another antivirus: its exclusions can't be read")
+    }
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, OTHER])
+def test_what_is_too_wide_is_refused_for_either(tmp_path: Path, settings: str) -> None:
+    assert refused(tmp_path, settings.replace(r"D:\OP\gdbmed", "C:\\")).startswith(
+        "antivirus: defender_exclusion path C:\\: refused: C:\\ is a whole drive or a folder where attackers put their files"
+    )
+
+
+def test_the_product_is_said(tmp_path: Path) -> None:
+    assert refused(tmp_path, "antivirus: { extensions: [fdb] }") == (
+        "antivirus.product: missing (defender, or other where another antivirus guards this host)"
+    )
