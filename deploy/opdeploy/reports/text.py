@@ -66,7 +66,7 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
 def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[Line]]:
     """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
-    shown = [item for item in host.resources if detail.verbose or _differs(item)]
+    shown = [item for item in host.resources if detail.verbose or _differs(item) or item.change.reason]
     yield [line for item in shown for line in _item(item, command, detail)]
     yield list(_manual_steps(host, detail))
     yield [("  " + _counted(_counts(host.items)), "")] if host.items else []

@@ -11,19 +11,25 @@ from typing import Annotated, Any, Self
 
 from pydantic import model_validator
 
-from opdeploy.calls import Write, cmdlet_write, sid_resolve
+from opdeploy.calls import Failure, Write, cmdlet_write, sid_resolve
 from opdeploy.calls import group_members as group_members_read
 from opdeploy.model import Change, Machine, Missing, NotOurs, Principal
 from opdeploy.resources import policies
-from opdeploy.resources.base import ADDITIVE, KEY, Answers, Option, Reads, Resource, account_token
+from opdeploy.resources.base import ADDITIVE, KEY, Answers, Option, Reads, Scoped, account_token
 from opdeploy.resources.local_user import NO_CONTROLLER
 
 NOT_A_GROUP = -2147022676  # NERR_GroupNotFound, 0x800708AC: what ADSI answers for a name that is no local group
 NOT_MAPPED = "IdentityNotMappedException"  # how the type ends that a SID which is nobody's gives
 
+# Windows' own groups that give their members something; some stand on few hosts. ('Security identifiers in Windows')
+BUILT_IN = tuple(f"S-1-5-32-{number}" for number in (
+    544, 547, 548, 549, 550, 551, 552, 555, 556, 558, 559, 562, 568, 569, 573, 574, 575, 576, 577, 578, 579, 580, 582, 585,
+))  # fmt: skip
 
-class GroupMembers(Resource):
+
+class GroupMembers(Scoped):
     KIND = "group_members"
+    SCOPE = "user"
     EXAMPLE = r"""
         - { group: Remote Desktop Users, members: ['.\op-support'] }
         - { group: Backup Operators, members: [], exact: true }
@@ -55,6 +61,13 @@ class GroupMembers(Resource):
     def refusal(self, machine: Machine) -> str:
         return NO_CONTROLLER if machine.domain_controller else ""
 
+    def undone(self, found: Self | None) -> Self | str:
+        before = (found.members if found else None) or ()
+        if self.exact and not self.absent:
+            return self.as_it_was(found, exact=True) if found else ""
+        ours = tuple(who for who in self.members or () if who not in before)
+        return self.gone(members=ours) if ours and not self.absent else ""
+
     def reads(self) -> Reads:
         return {"members": group_members_read(_asked(self.group)), "policy": policies.groups_policy()}
 
@@ -74,8 +87,7 @@ class GroupMembers(Resource):
         return self.observed(group=self.group, members=members)
 
     def _must_be_there(self, answers: Answers) -> None:
-        failure = answers.failure("members")
-        if failure and (failure.hresult == NOT_A_GROUP or failure.type.endswith(NOT_MAPPED)):
+        if _no_group(answers.failure("members")):
             raise Missing(account_token(self.key), f"no local group {self.group} on this host")
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
@@ -106,6 +118,32 @@ class GroupMembers(Resource):
 
     def _write(self, cmdlet: str, members: list[str]) -> Write:
         return cmdlet_write(cmdlet, SID=self.group.trustee, Member=members)
+
+    # ------------------------------------------------------------ the groups that one account is in
+
+    @classmethod
+    def scope_reads(cls, of: str) -> Reads:
+        return {
+            "policy": policies.groups_policy(),
+            "user": sid_resolve(of),
+            **{sid: group_members_read(sid) for sid in BUILT_IN},
+        }
+
+    @classmethod
+    def scope_needs(cls, of: str) -> frozenset[str]:
+        return frozenset({account_token(of)})
+
+    @classmethod
+    def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:
+        """Of Windows' own groups; one that somebody made is not looked into."""
+        user = Principal(of, answers.user["sid"] or "")
+        for sid in BUILT_IN:
+            if not _no_group(answers.failure(sid)) and user.sid in getattr(answers, sid):
+                yield cls(group=Principal.of_sid(sid), members=(user,), absent=True)
+
+
+def _no_group(failure: Failure | None) -> bool:
+    return failure is not None and (failure.hresult == NOT_A_GROUP or failure.type.endswith(NOT_MAPPED))
 
 
 def _asked(group: Principal) -> str:

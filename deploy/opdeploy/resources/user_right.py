@@ -19,7 +19,7 @@ from opdeploy.formats import security_template
 from opdeploy.formats.security_template import RIGHTS, right_name
 from opdeploy.model import SID, Change, Machine, NotOurs, Principal, Unknown
 from opdeploy.resources import policies
-from opdeploy.resources.base import ADDITIVE, KEY, Answers, Option, Reads, Resource
+from opdeploy.resources.base import ADDITIVE, KEY, Answers, Option, Reads, Scoped, account_token
 
 ADMINISTRATORS, USERS, SERVICE = "S-1-5-32-544", "S-1-5-32-545", "S-1-5-6"
 LOCAL_SERVICE, NETWORK_SERVICE, ALL_SERVICES = "S-1-5-19", "S-1-5-20", "S-1-5-80-0"
@@ -57,8 +57,9 @@ def _right(text: str) -> str:
     return right
 
 
-class UserRight(Resource):
+class UserRight(Scoped):
     KIND = "user_right"
+    SCOPE = "user"
     EXAMPLE = r"""
         - { right: SeBatchLogonRight, principals: ['.\op-support'] }
         - { right: SeDenyNetworkLogonRight, principals: [Guests] }
@@ -87,6 +88,13 @@ class UserRight(Resource):
 
     def refusal(self, machine: Machine) -> str:
         return NO_CONTROLLER if machine.domain_controller else ""
+
+    def undone(self, found: Self | None) -> Self | str:
+        before = (found.principals if found else None) or ()
+        if self.exact:
+            return self.as_it_was(found, exact=True) if found else ""
+        ours = tuple(who for who in self.principals or () if who not in before)
+        return self.gone(principals=ours) if ours and not self.absent else ""
 
     def reads(self) -> Reads:
         return {"rights": export_read("user rights"), "policy": policies.rights_policy()}
@@ -129,6 +137,25 @@ class UserRight(Resource):
         if change.action == "remove":
             return tuple(principal for principal in self.held(answers) if principal not in (self.principals or ()))
         return tuple(change.properties["principals"].after) if change.touches("principals") else self.principals or ()
+
+    # ------------------------------------------------------------ all that one account holds
+
+    @classmethod
+    def scope_reads(cls, of: str) -> Reads:
+        return {"rights": export_read("user rights"), "policy": policies.rights_policy(), "user": sid_resolve(of)}
+
+    @classmethod
+    def scope_needs(cls, of: str) -> frozenset[str]:
+        return frozenset({account_token(of)})
+
+    @classmethod
+    def found(cls, of: str, answers: Answers) -> Iterator[Scoped]:
+        """Every right that is given to the account itself, but those that only take away (`SeDeny…`)."""
+        user = Principal(of, answers.user["sid"] or "")
+        for right, holders in security_template.privilege_rights(_template(answers)).items():
+            itself = any(holder == user.sid or _local(holder).lower() == of.lower() for holder in holders)
+            if itself and not right.startswith("SeDeny"):
+                yield cls(right=right, principals=(user,), absent=True)
 
 
 def _template(answers: Answers) -> security_template.Template:
