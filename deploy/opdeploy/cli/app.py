@@ -13,6 +13,7 @@ COMMANDS = {
     "inventory": "Check an inventory, list its hosts, show one.",
     "plan": "Show what apply would change. Writes nothing.",
     "apply": "Close the difference between the hosts and the inventory.",
+    "remove": "Take back what roles did to hosts.",
     "drift": "Compare the hosts with the inventory and with what was last applied.",
     "snapshot": "Save a host's raw answers, to plan from later.",
     "handover": "Write what a practice's IT is left with, as one file.",

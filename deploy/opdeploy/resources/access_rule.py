@@ -95,6 +95,9 @@ class AccessRule(Scoped):
 
     # ------------------------------------------------------------ reading
 
+    def undone(self, found: Self | None) -> Self | str:
+        return "it had some of these rights before: look at its list" if found else self.gone()
+
     def reads(self) -> Reads:
         return {"sddl": sddl_read(self.path), "stat": file_stat(self.path)}
 

@@ -220,6 +220,25 @@ class Resource(BaseModel):
         """After an apply: whose password now is which, and when the host says it was set; None for other kinds."""
         return None
 
+    def undone(self, found: Self | None) -> Self | str:
+        """What takes this back: `found` is what was there before it was first applied, None where nothing was.
+
+        A text says why it stays as it is; '' where there is nothing to take back."""
+        return self.gone() if found is None else self.as_it_was(found)
+
+    def gone(self, **given: Any) -> Self:
+        """The same thing, absent; `given` is what its kind needs besides its key."""
+        return type(self).model_validate({**self._key(), **given, "absent": True})
+
+    def as_it_was(self, found: Self, **given: Any) -> Self | str:
+        """The same thing with the properties that are managed as they were found."""
+        managed = [name for name in properties(type(self)) if getattr(self, name) is not None]
+        values = {name: value for name in managed if (value := getattr(found, name)) is not None}
+        return type(self).model_validate({**self._key(), **values, **given}) if values else "what was there was not recorded"
+
+    def _key(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in parts(type(self), KEY)}
+
     def provides(self) -> frozenset[str]:
         """Tokens of what stands once this is there: ``account:.\\op``, ``path:d:\\op``, ``service:spooler``."""
         return frozenset()

@@ -53,6 +53,9 @@ class Directory(Resource):
     def needs(self) -> frozenset[str]:
         return super().needs() | {path_token(path) for path in paths_above(self.path)}
 
+    def undone(self, found: Self | None) -> Self | str:
+        return self.as_it_was(found) if found else "a folder holds data: it is never deleted"
+
     # ------------------------------------------------------------ reading
 
     def reads(self) -> Reads:

@@ -139,6 +139,12 @@ class EnvironmentVariable(Resource):
 
     # ------------------------------------------------------------ reading
 
+    def undone(self, found: Self | None) -> Self | str:
+        if self.entries is None or self.exact or found is None or found.entries is None:
+            return super().undone(found)
+        ours = tuple(entry for entry in self.entries if entry not in found.entries)
+        return self.gone(entries=ours) if ours else ""
+
     def reads(self) -> Reads:
         return {"variable": registry_read(ENVIRONMENT, values=[self.name])}
 

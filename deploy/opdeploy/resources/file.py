@@ -131,6 +131,9 @@ class File(Resource):
     def needs(self) -> frozenset[str]:
         return super().needs() | {path_token(path) for path in paths_above(self.path)}
 
+    def undone(self, found: Self | None) -> Self | str:
+        return "its old contents were not kept" if found else self.gone()
+
     # ------------------------------------------------------------ reading
 
     def reads(self) -> Reads:

@@ -145,6 +145,13 @@ class Package(Scoped):
                 raise ValueError(f"the secret {name} stands nowhere in the arguments: write {{{name}}} where it belongs")
             _fits_in_quotes(name, secret)
 
+    def undone(self, found: Self | None) -> Self | str:
+        if found is not None and not found.absent:
+            return "another version was there before, whose installer we do not have"
+        if not self.detect.by_uninstall_key:
+            return "what removes it stands in its uninstall key, and it is not detected by one: remove it by hand"
+        return self.gone(type=self.type, detect=self.detect, uninstall_arguments=self.uninstall_arguments, timeout=self.timeout)
+
     def provides(self) -> frozenset[str]:
         return frozenset({f"package:{self.name.lower()}"})
 

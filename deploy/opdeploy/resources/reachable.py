@@ -85,6 +85,9 @@ class Reachable(Resource):
     def key(self) -> str:
         return f"{self.name}:{self.port}"
 
+    def undone(self, found: Self | None) -> Self | str:
+        return ""
+
     def reads(self) -> Reads:
         return {"probe": net_probe(self.name, self.port, tls=self.tls, seconds=int(self.timeout.seconds))}
 

@@ -203,6 +203,9 @@ class ScheduledTask(Resource):
             raise ValueError("logon_type needs a principal")
         return self
 
+    def undone(self, found: Self | None) -> Self | str:
+        return "it was there before, and what it was is not kept" if found else self.gone()
+
     def reads(self) -> Reads:
         return {"task": cmdlet_read("Export-ScheduledTask", [], **self._named)}
 

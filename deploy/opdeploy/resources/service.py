@@ -129,7 +129,8 @@ def _granted(desired: tuple[Grant, ...], actual: tuple[Grant, ...], exact: bool)
 
 
 def _same_grants(one: tuple[Grant, ...], other: tuple[Grant, ...]) -> bool:
-    return {(g.principal, frozenset(g.rights)) for g in one} == {(g.principal, frozenset(g.rights)) for g in other}
+    sides = [{(g.principal, frozenset(g.rights)) for g in grants if g.rights} for grants in (one, other)]
+    return sides[0] == sides[1]
 
 
 def _same_command(one: str, other: str) -> bool:
@@ -190,6 +191,13 @@ class Service(Scoped):
         if not observed(info) and self.state == "running" and self.start_mode == "disabled":
             raise ValueError("a disabled service can't be kept running")
         return self
+
+    def undone(self, found: Self | None) -> Self | str:
+        if found is None:
+            return self.gone() if self.command_line else "what installed it takes it away"
+        before = {grant.principal: grant for grant in found.grants or ()}
+        grants = tuple(before.get(g.principal, Grant(principal=g.principal, rights=())) for g in self.grants or ())
+        return self.as_it_was(found, **({"grants": grants, "exact": True} if grants else {}))
 
     def provides(self) -> frozenset[str]:
         return frozenset({f"service:{self.name.lower()}"})
@@ -449,6 +457,8 @@ def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:
 def _extend(aces: list[sddl.Ace], grant: Grant, exact: bool) -> None:
     if exact:
         aces[:] = [ace for ace in aces if (ace.type, ace.sid) != ("A", grant.principal.trustee)]
+    if not grant.rights:
+        return
     for index, ace in enumerate(aces):
         if ace.type == "A" and ace.sid == grant.principal.trustee and not ace.flags:
             aces[index] = replace(ace, mask=ace.mask | _bits(grant))

@@ -136,6 +136,9 @@ class Share(Resource):
             raise ValueError(f"{twice.principal} is named twice: a principal has one right through a share")
         return self
 
+    def undone(self, found: Self | None) -> Self | str:
+        return self.as_it_was(found, **({"exact": True} if self.permissions else {})) if found else self.gone()
+
     def provides(self) -> frozenset[str]:
         return frozenset({f"share:{self.name.lower()}"})
 

@@ -154,6 +154,9 @@ class SqlLogin(Resource):
         who = self.login.identity if isinstance(self.login, Principal) else self.login
         return self.KIND, f"{who} on {self.server}".lower()
 
+    def undone(self, found: Self | None) -> Self | str:
+        return "it was there before: look at its roles and grants" if found else self.gone(type=self.type)
+
     def reads(self) -> Reads:
         reads = {"databases": sql_read("databases", self.server, "master")}
         if self._asked_by_name and self.windows:

@@ -49,6 +49,12 @@ MIGRATIONS = (
     """
     ALTER TABLE changes ADD COLUMN reboot TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE found (
+        host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL, told TEXT NOT NULL, run_id TEXT NOT NULL, at TEXT NOT NULL,
+        PRIMARY KEY (host, kind, identity)
+    ) STRICT;
+    """,
 )
 
 

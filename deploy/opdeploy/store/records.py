@@ -22,6 +22,7 @@ from typing import Any
 
 from opdeploy import __version__
 from opdeploy.calls import Answer, Failure, Read
+from opdeploy.keeping import kept
 from opdeploy.model import Change, OpdeployError, Secret, UsageError
 from opdeploy.rendering import plain
 from opdeploy.resources.base import OPTION, parts, properties
@@ -32,6 +33,7 @@ NAME = "runs.sqlite3"
 LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
 SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
+FOUND = "SELECT told FROM found WHERE host = ? AND kind = ? AND identity = ?"
 SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
     WHERE run_id = ? AND begun_at IS NOT NULL AND action <> 'none'
@@ -112,6 +114,20 @@ class Store:
         """When we last changed this resource there, ISO 8601 UTC; '' if never."""
         row = self._one(LAST_APPLIED, _id(host), kind, key.lower())
         return (row and row[0]) or ""
+
+    # ------------------------------------------------------------ what was there before us
+
+    def found(self, host: str, kind: str, key: str) -> Any:
+        """What was there before our first change of a resource (`keeping.kept`), None if nothing was. Raises KeyError."""
+        row = self._one(FOUND, _id(host), kind, key.lower())
+        if row is None:
+            raise KeyError(key)
+        return json.loads(row[0])
+
+    def forget_found(self, host: str, kind: str, key: str) -> None:
+        """It was taken back: another first change begins anew."""
+        with self._writing() as db:
+            db.execute("DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?", (_id(host), kind, key.lower()))
 
     # ------------------------------------------------------------ logs of hosts
 
@@ -201,8 +217,12 @@ class Recorder:
 
     def before(self, host: str, item: Item) -> None:
         """Commits that this change is about to be made."""
+        change = item.change
+        told = json.dumps(kept(change.actual), sort_keys=True)
         with self.store._writing() as db:
-            _write(db, self._change(host, item.change) | {"begun_at": _now()})
+            _write(db, self._change(host, change) | {"begun_at": _now()})
+            row = (_id(host), change.resource.KIND, change.resource.key.lower(), told, self.run_id, _now())
+            db.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def after(self, host: str, item: Item) -> None:
         """Commits what came of it."""

@@ -1,0 +1,61 @@
+"""What takes back what roles did to a host: each of their resources as it was before we first changed it. Pure.
+
+What was made goes away, what was changed gets its old values. What nobody has a record of, what another role still wants, and
+data folders stay as they are, and are said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from opdeploy.keeping import restored
+from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Desired, Managed
+
+Found = Callable[[Resource], Any]
+"""What the run store has of a resource before our first change. Raises KeyError where it has nothing."""
+NO_RECORD = "no record of what was there before: it was right when it was first applied, or another store has the record"
+
+
+@dataclass(frozen=True)
+class Left:
+    """A resource that is not taken back, and why."""
+
+    resource: Resource
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.resource.KIND} {self.resource.key}: {self.why}"
+
+
+def undoing(desired: Desired, roles: Collection[str], found: Found) -> tuple[Desired, tuple[Left, ...]]:
+    """What a host should be once `roles` (of those that it has) are taken back, and what of them stays."""
+    back: list[Managed] = []
+    left: list[Left] = []
+    for managed in desired.resources:
+        if not set(managed.roles) & set(roles):
+            continue
+        told = _undone(managed, roles, found)
+        if isinstance(told, Resource):
+            back.append(replace(managed, resource=told))
+        elif told:
+            left.append(Left(managed.resource, told))
+    return Desired(tuple(back)), tuple(left)
+
+
+def _undone(managed: Managed, roles: Collection[str], found: Found) -> Resource | str:
+    if others := [role for role in managed.roles if role not in roles]:
+        return f"still wanted by {', '.join(others)}"
+    resource = managed.resource
+    if resource.absent:
+        return "it was removed: what it was is not made anew"
+    try:
+        return resource.undone(restored(found(resource)))
+    except KeyError:
+        return NO_RECORD if resource.undone(None) != "" else ""
+    except (ValueError, ValidationError) as error:
+        return f"what was there can't be put back: {str(error).splitlines()[0]}"
