@@ -51,11 +51,14 @@ def _undone(managed: Managed, roles: Collection[str], found: Found) -> Resource 
     if others := [role for role in managed.roles if role not in roles]:
         return f"still wanted by {', '.join(others)}"
     resource = managed.resource
-    if resource.absent:
-        return "it was removed: what it was is not made anew"
     try:
-        return resource.undone(restored(found(resource)))
+        before = restored(found(resource))
+        if resource.absent:
+            return "it was taken away: what it was is not made anew" if before else ""
+        return resource.undone(before)
     except KeyError:
+        if resource.absent:
+            return ""
         return NO_RECORD if resource.undone(None) != "" else ""
     except (ValueError, ValidationError) as error:
         return f"what was there can't be put back: {str(error).splitlines()[0]}"

@@ -51,8 +51,8 @@ MIGRATIONS = (
     """,
     """
     CREATE TABLE found (
-        host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL, told TEXT NOT NULL, run_id TEXT NOT NULL, at TEXT NOT NULL,
-        PRIMARY KEY (host, kind, identity)
+        host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL, told TEXT NOT NULL, run_id TEXT NOT NULL,
+        at TEXT NOT NULL, PRIMARY KEY (host, kind, identity)
     ) STRICT;
     """,
 )

@@ -1,0 +1,142 @@
+"""What roles did is taken back: the whole practice, over real WS-Man; what was there before is told by the kinds themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from lab_practice import HOSTS, desired_by_host
+from labs import Box, box
+
+from opdeploy import engine
+from opdeploy.engine import fleet
+from opdeploy.keeping import kept
+from opdeploy.lab.windows import servers
+from opdeploy.lab.windows.state import dump
+from opdeploy.planning import Desired
+from opdeploy.resources.directory import Directory
+from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.registry_value import RegistryValue
+from opdeploy.resources.service import Service
+from opdeploy.results import HostResult, Run
+from opdeploy.store import Store
+from opdeploy.undoing import NO_RECORD, Left, undoing
+from opdeploy.windows.station import Station
+
+SERVERS = dict(zip(HOSTS, (servers.database_server, servers.backup_station, servers.terminal_server), strict=True))
+PORT = RegistryValue(path=r"SOFTWARE\OP", name="Port", type="dword", data=3050)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
+
+
+@pytest.fixture(scope="module")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
+    return desired_by_host(tmp_path_factory.mktemp("practice") / "lab")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def db1() -> Iterator[Box]:
+    with box() as made:
+        yield made
+
+
+def apply(store: Store, job: engine.Job) -> HostResult:
+    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "no-digest")
+    recorder = store.begin(run)
+    (result,) = engine.apply([job], store, recorder)
+    recorder.finish(replace(run, hosts=(result,)))
+    return result
+
+
+def back(store: Store, job: engine.Job) -> tuple[Desired, tuple[Left, ...]]:
+    roles = {role for managed in job.desired.resources for role in managed.roles}
+    return undoing(job.desired, roles, lambda resource: store.found(job.host.name, resource.KIND, resource.key))
+
+
+def there(store: Store, job: engine.Job) -> dict[str, Any]:
+    """What the kinds find, data folders and what is allowed in them aside."""
+    (result,) = engine.plan([job], store)
+    resources = [item for item in result.items if item.change.resource.KIND not in ("directory", "access_rule")]
+    return {item.id: kept(item.change.actual) for item in resources}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_whole_practice_is_taken_back(name: str, practice: dict[str, Desired], store: Store) -> None:
+    with box(SERVERS[name]()) as made:
+        job = made.of(practice[name])
+        before = there(store, job)
+        assert apply(store, job).status == "in_sync"
+        desired, stays = back(store, job)
+        assert {one.resource.KIND for one in stays if one.why != NO_RECORD} == {"directory"}
+        taken = apply(store, replace(job, desired=desired))
+        assert [(item.id, item.error) for item in taken.items if item.outcome not in (None, "applied")] == []
+        assert there(store, job) == before
+
+
+def test_what_was_made_goes_and_what_was_changed_gets_its_old_values(db1: Box, store: Store) -> None:
+    spooler = Service(name="Spooler", start_mode="disabled", state="stopped")
+    user = LocalUser(name="op-new", full_name="OP")
+    job = db1.job([spooler, user, PORT])
+    before = dump(db1.state)
+    apply(store, job)
+    desired, stays = back(store, job)
+    assert [(m.resource.KIND, m.resource.absent) for m in desired.resources] == [
+        ("service", False),
+        ("local_user", True),
+        ("registry_value", True),
+    ]
+    assert stays == ()
+    apply(store, replace(job, desired=desired))
+    again = dump(db1.state)
+    assert '"spooler"' in again
+    (planned,) = engine.plan([db1.job([Service(name="Spooler", start_mode="automatic", state="running")])], store)
+    assert planned.status == "in_sync"
+    assert "op-new" not in again
+    assert before != again  # the clock, and a key that stays
+
+
+def test_what_nobody_has_a_record_of_stays_and_is_said(db1: Box, store: Store) -> None:
+    job = db1.job([Service(name="Spooler", state="running")])
+    apply(store, job)
+    assert back(store, job) == (Desired(()), (Left(job.desired.resources[0].resource, NO_RECORD),))
+
+
+def test_a_folder_is_never_deleted(db1: Box, store: Store) -> None:
+    job = db1.job([Directory(path=r"D:\Data")])
+    apply(store, job)
+    desired, (left,) = back(store, job)
+    assert desired.resources == ()
+    assert str(left) == r"directory D:\Data: a folder holds data: it is never deleted"
+
+
+def test_what_another_role_wants_stays(db1: Box, store: Store) -> None:
+    job = db1.job([PORT])
+    shared = tuple(replace(managed, roles=("one", "other")) for managed in job.desired.resources)
+    apply(store, replace(job, desired=Desired(shared)))
+    desired, (left,) = undoing(Desired(shared), {"one"}, lambda resource: None)
+    assert (desired.resources, left.why) == ((), "still wanted by other")
+
+
+def test_the_first_record_is_kept_and_taking_back_forgets_it(db1: Box, store: Store) -> None:
+    job = db1.job([PORT])
+    apply(store, job)
+    apply(store, db1.job([PORT.model_copy(update={"data": 3051})]))
+    assert store.found("db1", "registry_value", PORT.key) is None
+    store.forget_found("db1", "registry_value", PORT.key)
+    with pytest.raises(KeyError):
+        store.found("db1", "registry_value", PORT.key)
