@@ -21,14 +21,19 @@ What is wrong with a role is a `UsageError` that names the place in its `role.py
 from opdeploy.roles.compiling import compile
 from opdeploy.roles.finding import Role, Roles, find
 from opdeploy.roles.installer import Installer
+from opdeploy.roles.opening import GROUP, Opening
+from opdeploy.roles.product import Product, kept_running
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
 from opdeploy.roles.sources import sources
 from opdeploy.roles.unscanned import Antivirus, unscanned
 
 __all__ = [
+    "GROUP",
     "Antivirus",
     "Installer",
+    "Opening",
+    "Product",
     "ProjectFile",
     "Required",
     "Role",
@@ -37,6 +42,7 @@ __all__ = [
     "Template",
     "compile",
     "find",
+    "kept_running",
     "keyed",
     "sources",
     "unscanned",
