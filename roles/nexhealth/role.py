@@ -8,24 +8,23 @@ services and the master's name are not public: its team installs the former in t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from opdeploy.inventory import Host
 from opdeploy.model import Secret
 from opdeploy.resources.base import Resource, Scope
 from opdeploy.resources.defender_exclusion import DefenderExclusion
-from opdeploy.resources.firewall_rule import ANY_OF_THEM, FirewallRule
 from opdeploy.resources.manual_step import ManualStep
 from opdeploy.resources.package import Package
 from opdeploy.resources.reachable import Reachable
 from opdeploy.resources.service import Service
 from opdeploy.resources.sql_login import SqlLogin
 from opdeploy.resources.sql_parts import TableGrants
-from opdeploy.roles import Antivirus, Required, RoleSettings, unscanned
+from opdeploy.roles import Antivirus, Opening, Required, RoleSettings, unscanned
 
 CLIENTS = "ScreenConnect Client (*"  # the product and the service of every ScreenConnect client, whosever it is
 SALT_PORTS, HTTPS = (4505, 4506), 443
@@ -69,33 +68,15 @@ class Agreement(RoleSettings):
         return f"executed {self.executed} by {', '.join(self.parties)}; the document's SHA-256 is {self.sha256}"
 
 
-class Outbound(RoleSettings):
-    """Where the server may call out to, where nothing may by itself."""
-
-    remote_addresses: tuple[str, ...] = Required("addresses that NexHealth names, or Any with a reason")
-    """Addresses that NexHealth names; Windows' firewall knows no domains."""
-    reason: str = ""
-    """Why any address; needed with Any."""
-
-    @model_validator(mode="after")
-    def _says_why(self) -> Self:
-        if self.rule().remote_addresses == ANY_OF_THEM and not self.reason.strip():
-            raise ValueError("remote_addresses Any opens these ports to everywhere: name addresses, or say why (reason: …)")
-        return self
-
-    def rule(self) -> FirewallRule:
-        given = {
-            "name": "OP-NexHealth-Out",
-            "display_name": "OP NexHealth and its Salt minion",
-            "group": "OP",
-            "direction": "outbound",
-            "action": "allow",
-            "enabled": True,
-            "protocol": "TCP",
-            "remote_ports": [HTTPS, *SALT_PORTS],
-            "remote_addresses": list(self.remote_addresses),
-        }
-        return FirewallRule.model_validate(given)
+def _outbound(given: Any) -> Any:
+    """What is known of the rule, beside what the inventory says: to where."""
+    if not isinstance(given, Mapping):
+        return given
+    if unknown := given.keys() - {"remote_addresses", "reason"}:
+        raise ValueError(f"{min(unknown)} is known already: outbound takes remote_addresses and reason")
+    ports = [HTTPS, *SALT_PORTS]
+    rule = {"direction": "outbound", "action": "allow", "protocol": "TCP", "remote_ports": ports}
+    return {"name": "OP-NexHealth-Out", "display_name": "OP NexHealth and its Salt minion", **rule, **given}
 
 
 class Settings(RoleSettings):
@@ -119,8 +100,8 @@ class Settings(RoleSettings):
     """NexHealth's Salt master, tried at 4505 and 4506."""
     https_host: str = Required("a name of NexHealth's that answers at port 443: NexHealth's team says it")
     """A name of NexHealth's, tried at 443."""
-    outbound: Outbound | None = None
-    """Only where Windows' firewall blocks what goes out."""
+    outbound: Annotated[Opening, BeforeValidator(_outbound)] | None = None
+    """Only where Windows' firewall blocks what goes out: `remote_addresses`, and a `reason` with Any."""
     antivirus: Antivirus = "defender"
     """Which antivirus guards this host: defender, or other."""
     what_for: str = Required("what your service does for the practice, in a sentence or two: its IT is told before the call")

@@ -53,6 +53,10 @@ class Folder(RoleSettings):
         through = [one.principal for one in (self.share and self.share.permissions) or () if one.rights != DENY]
         if let_in := [principal for principal in (*rules, *through) if principal.sid in STRANGERS]:
             raise ValueError(f"refused: {let_in[0].name} lets in whom nobody knows; name a group of the practice, or Users")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_with_somebody(self) -> Self:
         if self.share and self.share.permissions is None and not self.share.absent:
             raise ValueError("a share needs permissions: without them Windows lets everybody read")
         return self

@@ -108,11 +108,15 @@ def test_nothing_is_prepared_without_an_agreement(tmp_path: Path) -> None:
         ("database: Other", "nexhealth: dolphin is mapped to Main_OMS: leave database out"),
         (
             "outbound: { remote_addresses: [Any] }",
-            "nexhealth.outbound: remote_addresses Any opens these ports to everywhere: name addresses, or say why (reason: …)",
+            "nexhealth.outbound: remote_addresses Any opens it to everybody: name addresses, or say why (reason: …)",
         ),
         (
             "outbound: { reason: so }",
-            "nexhealth.outbound.remote_addresses: missing (addresses that NexHealth names, or Any with a reason)",
+            "nexhealth.outbound: a rule names its remote_addresses: the practice's network, such as 10.20.0.0/24",
+        ),
+        (
+            "outbound: { remote_addresses: [198.51.100.0/24], action: block }",
+            "nexhealth.outbound: action is known already: outbound takes remote_addresses and reason",
         ),
     ],
 )

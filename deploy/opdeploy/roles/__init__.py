@@ -13,6 +13,7 @@ A `role.py` says:
 
     def resources(settings, host):                     # pure: yields resources, and scopes that are ours whole
         yield FirewallRule(...)
+        yield Scope(FirewallRule, "OP", exact=False)   # what no role names is reported; exact: removed
 
 What is wrong with a role is a `UsageError` that names the place in its `role.py`; what is wrong with its settings is a
 `Problem` of the inventory, and all of them are shown at once.
