@@ -130,6 +130,11 @@ def cmdlet_read(name: str, select: list[str], **parameters: Any) -> Read:
     return Read("cmdlet.read", {"name": name, "parameters": parameters, "select": select})
 
 
+def events_read(query: str, most: int) -> Read:
+    """-> [event as XML], newest first; `query` in the XML of Event Viewer's filters. None: id NoMatchingEventsFound."""
+    return cmdlet_read("Get-WinEvent", [], FilterXml=query, MaxEvents=most)
+
+
 def cim_read(namespace: str, class_name: str, select: list[str]) -> Read:
     """-> [{property: value}]; only classes that the read half lists."""
     return Read("cim.read", {"namespace": namespace, "class": class_name, "select": select})

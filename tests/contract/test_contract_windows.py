@@ -11,7 +11,7 @@ from verb_ports import Port
 
 from opdeploy import calls
 from opdeploy.calls import Call, Failure
-from opdeploy.formats import sddl
+from opdeploy.formats import event_xml, sddl
 from opdeploy.model import Secret
 
 USER = "opdeploy-contract"
@@ -344,3 +344,20 @@ def test_a_task_is_its_xml(tidied: Port) -> None:
     assert "<Enabled>false</Enabled>" not in xml
     ask(tidied, calls.cmdlet_write("Unregister-ScheduledTask", **TASK, Confirm=False), writes=1)
     assert fails(tidied, export).category == "ObjectNotFound"
+
+
+QUERY = (
+    '<QueryList><Query Id="0" Path="Security"><Select Path="Security">*[System[(EventID=4624) and '
+    'TimeCreated[@SystemTime&gt;="{since}"]] and EventData[Data="{sid}"]]</Select></Query></QueryList>'
+)
+
+
+def test_events_come_as_xml_and_none_is_an_id_of_its_own(windows: Port) -> None:
+    """SYSTEM logs on whenever Windows starts; a lab without events answers as a Windows whose log was cleared."""
+    none = fails(windows, calls.events_read(QUERY.format(since="2000-01-01T00:00:00.000Z", sid="S-1-0-7"), 5))
+    assert none.id.startswith("NoMatchingEventsFound")
+    (found,) = windows.ask([calls.events_read(QUERY.format(since="2000-01-01T00:00:00.000Z", sid="S-1-5-18"), 2)], 0)
+    if isinstance(found, Failure):
+        assert found.id.startswith("NoMatchingEventsFound")
+    else:
+        assert [event_xml.parse(text).id for text in found] == [4624] * len(found)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cases import Case, load, planned, world
-from opdeploy.calls import Call, boot_read, cmdlet_write, file_read, host_read, name_resolve
+from opdeploy.calls import Call, boot_read, cmdlet_write, events_read, file_read, host_read, name_resolve
 from opdeploy.lab.windows import source
 from opdeploy.lab.windows.binding import bind
 from opdeploy.lab.windows.wire import Secure
@@ -21,8 +21,10 @@ from opdeploy.windows import agent
 CASES = [case for case in load(Path(__file__).parent.parent / "cases") if not case.refused]
 LISTS = source.read(agent.source(write=True))
 NO_VERBS = ("record.", "file.push")  # answered by the run store; made into pieces by the station
-# What is asked for every host, for a SID without a name, and by `get_file`.
-BESIDES_THE_KINDS = [host_read(), boot_read(), name_resolve("S-1-1-0"), file_read("C:\\x")]
+# What is asked for every host, for a SID without a name, by `get_file`, and by `opdeploy access report`.
+BESIDES_THE_KINDS = [
+    host_read(), boot_read(), name_resolve("S-1-1-0"), file_read("C:\\x"), events_read("<QueryList/>", 1)
+]  # fmt: skip
 # What a run ends with.
 AT_THE_END = [cmdlet_write("Restart-Computer", Force=True), cmdlet_write("Restart-Service", Name="WinRM", Force=True)]
 

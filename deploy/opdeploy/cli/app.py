@@ -16,6 +16,7 @@ COMMANDS = {
     "remove": "Take back what roles did to hosts.",
     "drift": "Compare the hosts with the inventory and with what was last applied.",
     "snapshot": "Save a host's raw answers, to plan from later.",
+    "access": "Say when the support was on a host, and what it did there.",
     "handover": "Write what a practice's IT is left with, as one file.",
     "explain": "Say what a kind of resource is, with an example.",
     "docs": "Write docs/reference from the code.",

@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
+from xml.etree import ElementTree
 
 from opdeploy.lab.windows import errors
 from opdeploy.lab.windows.errors import Refused
@@ -230,6 +231,15 @@ def _secure(value: Any) -> Secure:
     raise _CannotConvert
 
 
+def _document(value: Any) -> str:
+    """PowerShell makes a document of a text; the model keeps the text."""
+    try:
+        ElementTree.fromstring(value)  # noqa: S314 - what our own session sent
+    except (ElementTree.ParseError, TypeError):
+        raise _CannotConvert from None
+    return str(value)
+
+
 _CONVERTERS = {
     "String": _text,
     "WildcardPattern": _text,
@@ -244,4 +254,5 @@ _CONVERTERS = {
     "DateTime": _time,
     "SecurityIdentifier": _sid,
     "SecureString": _secure,
+    "XmlDocument": _document,
 }

@@ -1,4 +1,4 @@
-"""Event logs: `Get-WinEvent -ListLog` and `wevtutil sl`. [MS-EVEN6 3.1.4.21]
+"""Event logs: `Get-WinEvent` and `wevtutil sl`. [MS-EVEN6 3.1.4.21]
 
 What was set stands in the registry, where Windows has it: of a classic log below the EventLog service, of a channel below
 WINEVT\\Channels. Whatever does not stand there is as the publisher's manifest has it, which `LOGS` knows. A group policy's
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opdeploy.lab.windows import errors, registry, sddl
+from opdeploy.lab.windows import errors, events, registry, sddl
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.binding import Bound
 from opdeploy.lab.windows.state import Json, State
@@ -60,7 +60,9 @@ LOGS = {
 _BY_NAME = {name.lower(): name for name in LOGS}
 
 
-def list_logs(state: State, token: Token, call: Bound) -> list[Json]:
+def get_events(state: State, token: Token, call: Bound) -> list[Json]:
+    if query := call.get("FilterXml"):
+        return events.found(state, token, query, call.get("MaxEvents"), call.name)
     return [_row(state, token, name, call) for name in call.get("ListLog")]
 
 
@@ -172,5 +174,5 @@ _SETTERS: dict[str, Callable[[Manifest, str], Values]] = {
     "/ca": _access,
 }
 
-COMMANDS: dict[str, Callable[[State, Token, Bound], list[Json]]] = {"Get-WinEvent": list_logs}
+COMMANDS: dict[str, Callable[[State, Token, Bound], list[Json]]] = {"Get-WinEvent": get_events}
 PROGRAMS: dict[tuple[str, str], Callable[[State, Token, list[str]], Ended]] = {("wevtutil.exe", "sl"): set_log}

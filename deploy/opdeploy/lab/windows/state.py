@@ -68,6 +68,8 @@ class State:
     """What this machine gets through to (`network`)."""
     audit: Json = field(default_factory=dict)
     """What of the audit policy is not as Windows comes: see `auditing`."""
+    events: list[Json] = field(default_factory=list)
+    """The Security log, oldest first: {id, at, data} (`events`)."""
     sql: Json = field(default_factory=dict)
     """Instances of SQL Server (`sql`)."""
     password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})

@@ -60,10 +60,11 @@ function ConvertTo-Plain($value, [int]$depth = 0) {
     if ($value -isnot [System.Collections.IEnumerable]) { Stop-Call 'NoPlainForm' "no plain form for $($value.GetType().FullName)" }
     return , @(foreach ($item in $value) { , (ConvertTo-Plain $item ($depth + 1)) })
 }
-# Chosen properties of some objects, one dictionary each; a property that this Windows does not have is left out. A string is itself.
+# Chosen properties of some objects, one dictionary each; a property that this Windows does not have is left out. A string is itself, an event its XML.
 function Select-Plain($objects, [string[]]$select) {
     return , @(foreach ($object in $objects) {
         if ($object -is [string]) { $object; continue }
+        if ($object -is [System.Diagnostics.Eventing.Reader.EventRecord]) { $object.ToXml(); continue }
         $row = @{}
         foreach ($name in $select) { if ($property = $object.PSObject.Properties[$name]) { $row[$name] = $property.Value } }
         $row

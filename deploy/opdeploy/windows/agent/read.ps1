@@ -7,7 +7,7 @@ $reading = @{
     'Get-MpPreference' = @()
     'Get-Service' = @('Name')
     'Get-WindowsFeature' = @('Name')
-    'Get-WinEvent' = @('ListLog')
+    'Get-WinEvent' = @('ListLog', 'FilterXml', 'MaxEvents')
 }
 $verbs['cmdlet.read'] = { [CmdletBinding()] param([string]$name, [hashtable]$parameters = @{}, [string[]]$select)
     return , (Invoke-Listed $reading $name $parameters $select)

@@ -1,0 +1,118 @@
+"""``opdeploy access``: when the support's account was on a host, and what it did there. The host is read only."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from opdeploy.cli import options, terminal
+from opdeploy.cli.compiled import compiled
+from opdeploy.cli.options import Asked
+from opdeploy.engine import Job, observe
+from opdeploy.inventory import near
+from opdeploy.model import ExitCode, Unknown, UsageError
+from opdeploy.planning import Observation
+from opdeploy.reports.access import Access, as_html, as_json, as_text
+from opdeploy.reports.access_events import AccessEvents
+from opdeploy.reports.sessions import sessions
+from opdeploy.resources.base import Answers
+from opdeploy.resources.desired import Desired, Managed
+from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.values import span
+from opdeploy.store import Store
+
+
+@click.group("access")
+def command() -> None:
+    """Say when the support's account was on a host, and what it did there.
+
+    \b
+    Example:
+      opdeploy access report db1.example --since 7d
+    """
+
+
+@command.command("report")
+@click.argument("host")
+@options.asking(options.inventory, options.roles_path, options.store)
+@click.option("--since", default="30d", metavar="WHEN", help="A length of time (7d, 12h) or a date (2026-11-01). Default: 30d.")
+@click.option("--account", metavar="NAME", help="A local account. Default: that of the host's support_account.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "html"]), default="text", help="For people, a program, a browser."
+)
+def report(asked: Asked, host: str, since: str, account: str | None, form: str) -> ExitCode:
+    """List an account's sessions on a host: from when to when, from where, how, elevated or not, and what was done.
+
+    It is read from the host's Security log, which has it where the role access_audit switched it on. What was done in a JEA
+    endpoint by the account's virtual identity is in it; what an agent does as SYSTEM is not.
+
+    Exit codes: 0 it was read, 3 it could not be read, 64 a bad inventory or wrong usage.
+
+    \b
+    Examples:
+      opdeploy access report db1.example -i inventories/lab
+      opdeploy access report db1.example --since 2026-11-01 --format html > db1.html
+    """
+    begin = _since(since, datetime.now(UTC))
+    job = _job(asked, host)
+    asks = AccessEvents(account=_named(account) if account else _account(job), since=begin)
+    with closing(Store.open(asked.store)) as store, terminal.Progress() as progress:
+        (seen,) = observe([replace(job, desired=Desired((Managed(asks),)))], store, progress=progress)
+    if seen.result.error:
+        terminal.say(f"error: {host}: {seen.result.error}" + (f"\n    {seen.result.hint}" if seen.result.hint else ""))
+        return seen.result.code
+    try:
+        told = _told(host, asks, seen.observation)
+    except Unknown as unknown:
+        terminal.say(f"error: {host}: its Security log could not be read: {unknown.reason}")
+        return ExitCode.UNKNOWN
+    terminal.write({"text": as_text, "html": as_html, "json": _json}[form](told))
+    return ExitCode.OK
+
+
+def _told(host: str, asks: AccessEvents, observation: Observation) -> Access:
+    first = Answers(asks.reads(), observation, asks.ABSENT_WHEN)
+    answers = Answers({**asks.reads(), **asks.then_reads(first)}, observation, asks.ABSENT_WHEN)
+    return Access(host, asks.account, asks.since, tuple(sessions(asks.events(answers))), asks.cut(answers))
+
+
+def _json(told: Access) -> str:
+    return json.dumps(as_json(told), indent=2) + "\n"
+
+
+def _job(asked: Asked, name: str) -> Job:
+    hosts = {host.name: Job(host, desired) for host, desired in compiled(asked).hosts}
+    if name not in hosts:
+        raise UsageError(f"no host {name} in {asked.inventory}", near(name, hosts) or f"there are: {', '.join(hosts)}")
+    return hosts[name]
+
+
+def _named(account: str) -> str:
+    if set(account) & set('"\\/@'):
+        raise UsageError(f"--account {account}: no local account's name", "write it without a domain: op-support")
+    return account
+
+
+def _account(job: Job) -> str:
+    """Whom the host's role makes."""
+    for managed in job.desired.resources:
+        if isinstance(managed.resource, LocalUser) and "support_account" in managed.roles:
+            return managed.resource.name
+    raise UsageError(f"{job.host.name} has no support_account", "name the account with --account")
+
+
+def _since(text: str, now: datetime) -> str:
+    """ISO 8601, UTC, in the precision that events have it."""
+    try:
+        when = now - timedelta(seconds=span(text))
+    except ValueError:
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            raise UsageError(f"--since {text}: no length of time and no date", "write 7d, 12h or 2026-11-01") from None
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.000Z")

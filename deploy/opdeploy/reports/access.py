@@ -1,0 +1,83 @@
+"""One account's sessions on a host, rendered: a table, JSON, one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from opdeploy import __version__
+from opdeploy.rendering import printable
+from opdeploy.reports.html import page
+from opdeploy.reports.sessions import Session, through_endpoint
+
+SCHEMA = "opdeploy.access/1"
+COLUMNS = ("from", "to", "source", "kind", "elevated", "account", "done")
+NOT_ALL = "There are more events than one report holds: only the newest are in it. Name a later --since."
+NOT_SEEN = "What runs as SYSTEM for the support (a remote-control agent) is not in it."
+
+
+@dataclass(frozen=True)
+class Access:
+    """`cut`: the log had more events than were asked for."""
+
+    host: str
+    account: str
+    since: str
+    sessions: tuple[Session, ...]
+    cut: bool = False
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        return [_row(session) for session in self.sessions]
+
+    @property
+    def notes(self) -> list[str]:
+        return [*([NOT_ALL] if self.cut else []), NOT_SEEN]
+
+
+def _row(session: Session) -> tuple[str, ...]:
+    kind = f"{session.kind}, endpoint" if through_endpoint(session) else session.kind
+    times = (_time(session.started) or "before", _time(session.ended) or "no log-off seen")
+    return (*times, session.source or "–", kind, "yes" if session.elevated else "no", session.account, f"{len(session.work)}")
+
+
+def _time(at: str) -> str:
+    return at[:19].replace("T", " ")
+
+
+def as_text(told: Access) -> str:
+    return "".join(f"{line}\n" for line in _lines(told))
+
+
+def _lines(told: Access) -> Iterator[str]:
+    yield f"{printable(told.host)}: {printable(told.account)} since {_time(told.since)} UTC, {_counted(told)}"
+    yield ""
+    rows = [COLUMNS, *told.rows]
+    widths = [max(len(printable(row[index])) for row in rows) for index in range(len(COLUMNS))]
+    below = [[], *(session.work for session in told.sessions)]
+    for row, work in zip(rows, below, strict=True):
+        yield "  ".join(f"{printable(cell):<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield from (f"    {_time(one.at)}  {printable(one.what)}" for one in work)
+    yield ""
+    yield from told.notes
+
+
+def _counted(told: Access) -> str:
+    return "1 session" if len(told.sessions) == 1 else f"{len(told.sessions)} sessions"
+
+
+def as_json(told: Access) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "tool": __version__,
+        "host": told.host,
+        "account": told.account,
+        "since": told.since,
+        "whole": not told.cut,
+        "sessions": [{**asdict(session), "endpoint": through_endpoint(session)} for session in told.sessions],
+    }
+
+
+def as_html(told: Access) -> str:
+    return page("access.html.j2", told=told, columns=COLUMNS, time=_time)
