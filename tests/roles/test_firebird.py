@@ -95,6 +95,11 @@ def test_nobody_from_elsewhere_means_no_rule(tmp_path: Path) -> None:
     assert "firewall_rule" not in shipped(tmp_path / "2", GIVEN.replace("[10.20.0.0/24]", "[]"))
 
 
+@pytest.mark.parametrize("address", ["LocalSubnet", "10.0.0.0/8", "10.20.0.5-10.20.0.9", "10.20.0.7", "fd00::/48"])
+def test_who_may_be_let_in(tmp_path: Path, address: str) -> None:
+    assert f"remote_addresses {address}\n" in shipped(tmp_path, GIVEN.replace("10.20.0.0/24", address))
+
+
 def test_what_has_to_be_given(tmp_path: Path) -> None:
     assert [line.partition(" (")[0] for line in refused(tmp_path, "firebird:").splitlines()] == [
         "firebird.installer: missing",
@@ -108,6 +113,9 @@ ANY = "a database is never open to any address: name the practice's own, such as
 REFUSED = [
     ("[10.20.0.0/24]", "[Any]", f"firebird.remote_addresses: {ANY}"),
     ("[10.20.0.0/24]", "[10.20.0.7, 0.0.0.0/0]", f"firebird.remote_addresses: {ANY}"),
+    ("[10.20.0.0/24]", "[0.0.0.0/1, 128.0.0.0/1]", f"firebird.remote_addresses: {ANY}"),
+    ("[10.20.0.0/24]", "[10.0.0.0-192.168.0.0]", f"firebird.remote_addresses: {ANY}"),
+    ("[10.20.0.0/24]", "[Internet]", f"firebird.remote_addresses: {ANY}"),
     ("type: inno", "type: nsis", "firebird: installer: Firebird's Setup is of type inno"),
     ("FBDBServer_3_0", "FBDBServer_2_5", "firebird: installer: FBDBServer_2_5_is1 is not the uninstall key of Firebird 3.0"),
     ("version: 3.0.12.33787", "version: 2.5.9", "firebird: installer: version 2.5.9 is none of Firebird 3.0"),
