@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from labs import Box, box
 from roles_at_hand import compiled, one_host, refused, shipped
-from roles_on_lab import applied, converges, job, plan_text
+from roles_on_lab import applied, converges, job, plan_text, planned
 
 from opdeploy import roles
 from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
+from opdeploy.reports.plan_file import plan_document
 from opdeploy.resources.jea_endpoint import JeaEndpoint
+from opdeploy.results import Run
 from opdeploy.windows.station import Station
 
 PSCHECK = Path(__file__).parents[1] / "powershell" / "pscheck.py"
@@ -273,6 +275,9 @@ def test_the_reason_for_an_administrator_stands_in_every_plan_and_report(server:
     in_sync = plan_text(tmp_path, wanted)
     assert "= group_members      Administrators " in in_sync
     assert f"      {reason}\n" in in_sync
+    run = Run("plan", "r", "2026-11-22T03:00:00Z", "test@here", "i", "no-digest", (planned(tmp_path, wanted),))
+    (told,) = plan_document(run, b"k" * 32)["hosts"][0]["changes"]
+    assert (told["verdict"], told["reason"]) == ("in_sync", reason)
 
 
 def test_a_domain_controller_has_no_such_endpoint(tmp_path: Path) -> None:

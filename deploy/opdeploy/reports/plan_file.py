@@ -131,7 +131,7 @@ def _host(host: HostResult, key: bytes) -> dict[str, Any]:
         "reason": joined([host.reason, host.hint]),
         "windows": windows(host.machine),
         "secrets": fingerprints(host, key),
-        "changes": [change(i.change) for i in host.resources if i.change.verdict not in ("in_sync", "not_applicable")],
+        "changes": [change(item.change) for item in host.resources if _is_told(item.change)],
         "manual_steps": manual_steps(host),
     }
 
@@ -140,6 +140,11 @@ def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
     """Every secret that a host's desired state holds: where it comes from, and its keyed fingerprint."""
     found = [secret for item in host.items for secret in secrets(item.change.resource)]
     return dict(sorted((secret.source, secret.fingerprint(key)) for secret in found))
+
+
+def _is_told(change: Change[Any]) -> bool:
+    """What differs, and what a role gave a reason for."""
+    return change.verdict not in ("in_sync", "not_applicable") or bool(change.reason)
 
 
 def digest(document: Mapping[str, Any]) -> str:

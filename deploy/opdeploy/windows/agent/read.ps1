@@ -201,8 +201,7 @@ function Get-JobFolder([string]$id) {
 }
 $verbs['job.read'] = { [CmdletBinding()] param([string]$id)
     $folder = Get-JobFolder $id
-    $there = [System.IO.Directory]::Exists($folder)
-    $running = $false
+    $there, $running = [System.IO.Directory]::Exists($folder), $false
     try { if ($there) { [System.IO.File]::Open("$folder\running", 'Open', 'Read', 'ReadWrite').Dispose() } }
     catch [System.IO.FileNotFoundException] { }
     catch [System.IO.IOException] { $running = $true }
