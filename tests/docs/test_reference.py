@@ -9,10 +9,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from opdeploy import roles
 from opdeploy.cli.app import app
 from opdeploy.cli.docs import pages
 from opdeploy.model import ExitCode
-from opdeploy.reports.reference import EXIT_CODES, MADE, explained, kind_page
+from opdeploy.reports.reference import EXIT_CODES, MADE, explained, explained_role, kind_page, role_page
 from opdeploy.resources import KINDS
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
@@ -52,7 +53,15 @@ def test_explain_prints_the_same(kind: str) -> None:
 def test_explain_lists_the_kinds_and_knows_a_misspelt_one() -> None:
     assert [line.split()[0] for line in opdeploy("explain").stdout.splitlines()] == list(KINDS)
     error = opdeploy("explain", "servise").exception
-    assert (str(error), getattr(error, "hint", "")) == ("servise: no such kind", "did you mean service?")
+    assert (str(error), getattr(error, "hint", "")) == ("servise: no such kind, and no such role", "did you mean service?")
+
+
+@pytest.mark.parametrize("role", roles.find(), ids=lambda role: role.name)
+def test_a_role_says_what_each_setting_is(role: roles.Role) -> None:
+    told = explained_role(role)
+    assert told.title
+    assert [setting.name for group in (told.settings, *told.parts.values()) for setting in group if not setting.says] == []
+    assert role_page(role).strip() in (REFERENCE / "roles" / f"{role.name}.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,10 +23,11 @@ from opdeploy.store import Store
 from opdeploy.windows.station import Station
 
 
-def with_data_drive(build: int, product: str) -> State:
+def with_data_drive(build: int, product: str, like: State) -> State:
+    """In the same network as a believable one."""
     state = servers.bare(build, product)
     servers._data_drive(state)
-    state.network = {"db1:3050": "open"}
+    state.network, state.web = like.network, like.web
     return state
 
 
@@ -34,8 +35,8 @@ HOSTS: dict[str, tuple[str, Callable[[], State]]] = {
     "database server": ("db1", servers.database_server),
     "backup station": ("backup1", servers.backup_station),
     "terminal server": ("ts1", servers.terminal_server),
-    "a bare server as terminal server": ("ts1", lambda: with_data_drive(26100, "ServerNT")),
-    "a bare workstation as backup station": ("backup1", lambda: with_data_drive(22631, "WinNT")),
+    "a bare server as terminal server": ("ts1", lambda: with_data_drive(26100, "ServerNT", servers.terminal_server())),
+    "a bare workstation as backup station": ("backup1", lambda: with_data_drive(22631, "WinNT", servers.backup_station())),
 }
 
 

@@ -13,13 +13,15 @@ from uuid import uuid4
 from opdeploy import roles
 from opdeploy.calls import Call, Write
 from opdeploy.inventory import load
+from opdeploy.lab.windows import servers
 from opdeploy.model import Secret
 from opdeploy.planning import Desired
 
 PROJECT = Path(__file__).parents[2]
 HOSTS = ("db1", "backup1", "ts1")
 PASSWORDS = (
-    "installer-password", "interface-password", "nexhealth-password", *(f"support-password-{host}" for host in HOSTS)
+    "installer-password", "interface-password", "nexhealth-password", "sysdba-password-db1", "sysdba-password-backup1",
+    *(f"support-password-{host}" for host in HOSTS),
 )  # fmt: skip
 
 
@@ -29,6 +31,8 @@ def copied(folder: Path, passwords: Mapping[str, str] | None = None) -> Path:
     (folder / ".lab").mkdir()
     for name in PASSWORDS:
         (folder / ".lab" / name).write_text((passwords or {}).get(name) or f"Pass-{uuid4()}", encoding="utf-8")
+    for host in HOSTS:
+        (folder / ".lab" / f"agent-link-{host}").write_text(servers.agent_link(host), encoding="utf-8")
     (folder / ".lab" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
     return folder
 

@@ -11,8 +11,9 @@ from opdeploy.cli import app as cli
 from opdeploy.cli import terminal
 from opdeploy.lab.windows import source
 from opdeploy.model import ExitCode, UsageError
-from opdeploy.reports.reference import MADE, agent_page, exit_codes_page, kind_page, kinds_page
+from opdeploy.reports.reference import MADE, agent_page, exit_codes_page, kind_page, kinds_page, role_page, roles_page
 from opdeploy.resources import KINDS
+from opdeploy.roles import find
 from opdeploy.windows import agent
 
 HELP = ["-h", "--help"]
@@ -23,7 +24,7 @@ FOLDER = Path("docs/reference")
 @click.option("--out", type=click.Path(path_type=Path), default=FOLDER, show_default=True, metavar="DIR", help="Write here.")
 @click.option("--check", is_flag=True, help="Write nothing: end with 2 where the pages there are not what the code says.")
 def command(out: Path, check: bool) -> ExitCode:
-    """Write the reference from the code: kinds, properties, verbs, listed cmdlets and programs, commands, exit codes.
+    """Write the reference from the code: kinds, roles, verbs, listed cmdlets and programs, commands, exit codes.
 
     \b
     Examples:
@@ -43,10 +44,12 @@ def command(out: Path, check: bool) -> ExitCode:
 
 def pages() -> dict[str, str]:
     """Every page by its name below the folder."""
-    told = source.read(agent.source(write=True))
+    told, found = source.read(agent.source(write=True)), find()
     texts = {
         "kinds.md": kinds_page(),
         **{f"kinds/{kind}.md": kind_page(kind) for kind in KINDS},
+        "roles.md": roles_page(found),
+        **{f"roles/{role.name}.md": role_page(role) for role in found},
         "agent.md": agent_page(told.verbs, told.tables),
         "commands.md": _commands_page(),
         "exit-codes.md": exit_codes_page(),

@@ -23,6 +23,7 @@ from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, OPTION, Part, Resource, Scoped, WrittenAs, comparator
 from opdeploy.resources.sizes import Size
 from opdeploy.resources.values import Duration
+from opdeploy.roles import Role
 
 MADE = "<!-- Made by `opdeploy docs` from the code: change that, not this. -->"
 PARTS = ("key", "property", "option")
@@ -150,11 +151,13 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def kind_page(kind: str) -> str:
     """A kind as Markdown."""
-    told = explained(kind)
-    scope = getattr(KINDS[kind], "SCOPE", "") if issubclass(KINDS[kind], Scoped) else ""
-    lines = [f"# {told.kind}", "", told.title, "", *([told.says, ""] if told.says else [])]
-    if scope:
-        lines += [f"A {scope} can be owned as a whole: what is in it and not in the inventory is then removed.", ""]
+    scope = KINDS[kind].SCOPE if issubclass(KINDS[kind], Scoped) else ""  # type: ignore[attr-defined]
+    owned = f"A {scope} can be owned as a whole: what is in it and not in the inventory is then removed."
+    return _page(explained(kind), owned if scope else "")
+
+
+def _page(told: Explained, more: str = "") -> str:
+    lines = [f"# {told.kind}", "", told.title, "", *([told.says, ""] if told.says else []), *([more, ""] if more else [])]
     lines += [*_table(("", "is", "takes", "default", ""), map(_row, told.settings)), ""]
     for name, settings in told.parts.items():
         lines += [f"## {name}", "", *_table(("", "is", "takes", "default", ""), map(_row, settings)), ""]
@@ -171,6 +174,26 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)
     yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def explained_role(role: Role) -> Explained:
+    """A role as its page has it."""
+    inner: dict[str, tuple[Setting, ...]] = {}
+    settings = tuple(_settings(role.settings, inner))
+    needs = f"Comes after {', '.join(role.needs)}, where the host has them. " if role.needs else ""
+    says = f"{needs}What it does: [README](../../../roles/{role.name}/README.md)."
+    return Explained(role.name, role.says, says, settings, inner, "")
+
+
+def role_page(role: Role) -> str:
+    """A role's settings as Markdown; what it does, its README says."""
+    return _page(explained_role(role))
+
+
+def roles_page(roles: Iterable[Role]) -> str:
+    rows = [(f"[{role.name}](roles/{role.name}.md)", role.says) for role in roles]
+    text = "What a server can be: a host has a role when its name stands among the host's variables, its settings below it."
+    return "\n".join(["# Roles", "", text, "", *_table(("role", ""), rows), ""])
 
 
 def kinds_page() -> str:

@@ -36,6 +36,7 @@ class Role:
     settings: type[RoleSettings]
     needs: tuple[str, ...]
     resources: Generator
+    says: str = ""  # the first line of its role.py
 
     @property
     def file(self) -> Path:
@@ -98,7 +99,8 @@ def _role(folder: Path) -> Role:
         needs = ()
     if not isinstance(needs, tuple) or not all(isinstance(name, str) for name in needs):
         raise UsageError(f"{shown(file)}:1  NEEDS is no tuple of roles' names", 'write NEEDS = ("other_role",)')
-    return Role(folder.name, folder, settings, needs, generator)
+    says = (module.__doc__ or "").strip().partition("\n")[0]
+    return Role(folder.name, folder, settings, needs, generator, says)
 
 
 def _loaded(file: Path) -> ModuleType:
