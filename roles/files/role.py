@@ -21,12 +21,19 @@ class Content(RoleSettings):
     """One file: what it is made from."""
 
     path: LocalPath
+    """Where it is on the host: what stands before the colon."""
     template: Template | None = None
+    """A Jinja2 template below templates/; a variable that is not given is an error."""
     source: ProjectFile | None = None
+    """A file below files/, byte for byte."""
     variables: dict[str, Any] = Field(default_factory=dict)
+    """What the template is filled with; a secret among them hides the whole file in plans, reports and logs."""
     encoding: Encoding = "utf-8"
+    """How the text of a template is written."""
     line_ends: LineEnds = "crlf"
+    """How the lines of a template end."""
     absent: bool = False
+    """It must not be there."""
 
     @model_validator(mode="after")
     def _can_be_made(self) -> Self:
@@ -50,6 +57,7 @@ class Content(RoleSettings):
 
 class Settings(RoleSettings):
     files: Annotated[dict[str, Content], keyed("path")] = Required("each file's path on the host, and below it its template")
+    """Each file's path on the host, and below it what it is made from."""
 
 
 def resources(settings: Settings, host: Host) -> Iterator[Resource]:

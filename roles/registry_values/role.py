@@ -12,6 +12,7 @@ from opdeploy.roles import Required, RoleSettings
 
 class Settings(RoleSettings):
     values: tuple[RegistryValue, ...] = Required("a list: path, name, type and data of each")
+    """Each value's path, name, type and data."""
 
 
 def resources(settings: Settings, host: Host) -> Iterator[Resource]:

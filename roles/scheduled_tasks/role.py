@@ -17,7 +17,9 @@ NEEDS = ("support_account", "op_folders")  # a task may run as the account, and 
 
 class Settings(RoleSettings):
     folder: str = "\\OP\\"
+    """The folder of the Task Scheduler that all of them are in; made with the first."""
     tasks: dict[str, ScheduledTask] = Required("each task's name, and below it what it runs, when, and as whom")
+    """Each task's name, and below it what it runs, when, and as whom."""
 
     @model_validator(mode="before")
     @classmethod
