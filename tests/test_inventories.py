@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from example_practice import ENVIRONMENT, EXAMPLE
 from lab_practice import copied
 from roles_at_hand import compiled
 
@@ -13,10 +15,6 @@ from opdeploy import roles
 from opdeploy.inventory import read
 from opdeploy.resources import KINDS
 from opdeploy.resources.desired import Desired
-
-ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "inventories" / "example-practice"
-ENVIRONMENT = {name: f"of {name}" for name in ("OP_INSTALLER", "OP_SUPPORT_DB1", "OP_SUPPORT_BACKUP1", "OP_SUPPORT_TS1")}
 
 
 @pytest.fixture
@@ -27,6 +25,7 @@ def lab(tmp_path: Path) -> dict[str, Desired]:
 
 
 HOSTS = ("db1", "backup1", "ts1")
+ROLES = Path(__file__).parents[1] / "roles"
 
 
 def test_the_lab_has_three_hosts_with_every_kind_between_them(lab: dict[str, Desired]) -> None:
@@ -39,12 +38,19 @@ def test_the_lab_has_three_hosts_with_every_kind_between_them(lab: dict[str, Des
 def test_the_lab_uses_every_role_and_owns_scopes(lab: dict[str, Desired]) -> None:
     used = {role for desired in lab.values() for managed in desired.resources for role in managed.roles}
     assert used == set(roles.find().names)
-    assert all({scope.kind.KIND for scope, _ in desired.scopes} == {"firewall_rule", "access_rule"} for desired in lab.values())
+    assert all({scope.kind.KIND for scope, _ in desired.scopes} >= {"firewall_rule", "access_rule"} for desired in lab.values())
 
 
-def test_the_example_to_copy_is_right_but_for_its_secrets() -> None:
+def test_the_example_to_copy_is_right_and_uses_every_role() -> None:
     found = read(EXAMPLE, ENVIRONMENT)
-    assert all(desired.resources for _, desired in roles.compile(found, found.hosts, roles.find()))
+    desired = [desired for _, desired in roles.compile(found, found.hosts, roles.find())]
+    assert all(one.resources for one in desired)
+    assert {role for one in desired for managed in one.resources for role in managed.roles} == set(roles.find().names)
+
+
+def test_the_example_says_first_which_environment_variables_it_takes() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in EXAMPLE.rglob("*.yml")]
+    assert {name for text in texts for name in re.findall(r"from_env: (\w+)", text)} == set(ENVIRONMENT)
 
 
 def test_every_role_has_a_readme_that_names_each_of_its_settings() -> None:
@@ -54,3 +60,8 @@ def test_every_role_has_a_readme_that_names_each_of_its_settings() -> None:
         text = (role.folder / "README.md").read_text(encoding="utf-8")
         assert text.startswith(f"# {role.name}\n")
         assert not [name for name in role.settings.model_fields if f"`{name}`" not in text and f"  {name}:" not in text]
+
+
+def test_the_index_of_roles_has_a_line_for_each() -> None:
+    index = (ROLES / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \[(\w+)\]\(\1/README\.md\) \|", index, re.MULTILINE)) == sorted(roles.find().names)

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from example_practice import ENVIRONMENT
 
 from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
@@ -21,7 +22,6 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 REFUSED = re.compile(r"^<!-- (\w+) -->\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODES = re.compile(r"^\| (\d+) \| ", re.MULTILINE)
-SECRETS = ("OP_INSTALLER", "OP_SUPPORT_DB1", "OP_SUPPORT_BACKUP1", "OP_SUPPORT_TS1")
 
 
 def text(page: str) -> str:
@@ -69,8 +69,8 @@ def test_an_example_prints_what_stands_below_it(
     command: str, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for secret in SECRETS:
-        monkeypatch.setenv(secret, f"of {secret}")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     program, *arguments = shlex.split(command)
     assert program == "opdeploy"
     run(arguments, Place(tmp_path))
