@@ -18,7 +18,7 @@ from opdeploy.resources.desired import Desired, Managed
 
 Found = Callable[[Resource], Any]
 """What the run store has of a resource before our first change. Raises KeyError where it has nothing."""
-NO_RECORD = "no record of what was there before: it was right when it was first applied, or another store has the record"
+NO_RECORD = "no change to it is on record: it is taken back already, was right from the start, or another store has the record"
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,21 @@ def _undone(managed: Managed, roles: Collection[str], found: Found) -> Resource 
         return f"still wanted by {', '.join(others)}"
     resource = managed.resource
     try:
-        before = restored(found(resource))
+        known = found(resource)
+    except KeyError:
+        return NO_RECORD if _could_go(resource) else ""
+    try:
+        before = restored(known)
         if resource.absent:
             return "it was taken away: what it was is not made anew" if before else ""
         return resource.undone(before)
-    except KeyError:
-        if resource.absent:
-            return ""
-        return NO_RECORD if resource.undone(None) != "" else ""
     except (ValueError, ValidationError) as error:
         return f"what was there can't be put back: {str(error).splitlines()[0]}"
+
+
+def _could_go(resource: Resource) -> bool:
+    """Whether a host has it because of us: neither what is to be absent nor what only asserts something."""
+    try:
+        return not resource.absent and resource.undone(None) != ""
+    except ValueError:  # a kind that is never absent, such as a log
+        return True

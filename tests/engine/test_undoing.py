@@ -20,7 +20,9 @@ from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
 from opdeploy.planning import Desired
 from opdeploy.resources.directory import Directory
+from opdeploy.resources.event_log import EventLog
 from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.reachable import Reachable
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
 from opdeploy.results import HostResult, Run
@@ -118,6 +120,15 @@ def test_what_nobody_has_a_record_of_stays_and_is_said(db1: Box, store: Store) -
     job = db1.job([Service(name="Spooler", state="running")])
     apply(store, job)
     assert back(store, job) == (Desired(()), (Left(job.desired.resources[0].resource, NO_RECORD),))
+
+
+def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:
+    job = db1.job([EventLog(log="Security", size="64MB")])
+    assert back(store, job) == (Desired(()), (Left(job.desired.resources[0].resource, NO_RECORD),))
+
+
+def test_what_is_only_looked_at_has_no_way_back_and_needs_none(db1: Box, store: Store) -> None:
+    assert back(store, db1.job([Reachable(name="backup1", port=445)])) == (Desired(()), ())
 
 
 def test_a_folder_is_never_deleted(db1: Box, store: Store) -> None:
