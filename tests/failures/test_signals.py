@@ -14,7 +14,7 @@ from night import Night
 
 pytestmark = pytest.mark.slow
 HOSTS = ("db1", "ts1")
-WORDS = {signal.SIGINT: (130, "interrupted: nothing runs any more"), signal.SIGTERM: (143, "ended from outside: nothing runs")}
+WORDS = {signal.SIGINT: (130, "interrupted: nothing runs here"), signal.SIGTERM: (143, "ended from outside: nothing runs here")}
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode, UsageError
 from opdeploy.reports.plan_file import AGAIN, PlanDocument, check_sources, host_differences, plan_document, read_plan
 from opdeploy.results import HostResult, Run
-from opdeploy.store import Recorder, Store
+from opdeploy.store import Store
 
 Review = Callable[[HostResult], Sequence[str]]
 
@@ -66,25 +66,14 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
 def _apply(jobs: Sequence[Job], what: Compiled, store: Store, document: PlanDocument | None, form: str) -> ExitCode:
     run = new_run("apply", what)
     recorder = store.begin(run)
-    try:
-        with terminal.Progress() as progress:
-            hosts = applied(jobs, store, recorder, _review(document, store.key()), progress=progress)
-    except (KeyboardInterrupt, SystemExit):
-        terminal.say(_so_far(recorder))
-        raise
+    with showing.so_far(recorder), terminal.Progress() as progress:
+        hosts = applied(jobs, store, recorder, _review(document, store.key()), progress=progress)
     run = replace(run, hosts=hosts)
     try:
         recorder.finish(run)
     finally:  # what was done is said, also where it can't be written down
         showing.show(run, form)
     return showing.ended(run, progress.seconds)
-
-
-def _so_far(recorder: Recorder) -> str:
-    """What an apply did that was cut off."""
-    ended, begun = recorder.so_far()
-    words = f"{ended} changes were made" if ended else "no change was made"
-    return f"{words}, of {begun} nobody knows: the next apply reads first" if begun else words
 
 
 def _review(document: PlanDocument | None, key: bytes) -> Review | None:

@@ -35,10 +35,10 @@ def run(arguments: Sequence[str], place: Place) -> int:
         return _ran(arguments, place)
     except (KeyboardInterrupt, click.Abort):  # click makes an Abort of Ctrl-C
         with _undisturbed():
-            terminal.say("interrupted: nothing runs any more; the same command can be run again")
+            terminal.say("interrupted: nothing runs here any more; the same command can be run again")
         return ExitCode.INTERRUPTED
     except SystemExit as ended:
-        terminal.say("ended from outside: nothing runs any more; the same command can be run again")
+        terminal.say("ended from outside: nothing runs here any more; the same command can be run again")
         return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
     except OpdeployError as error:
         terminal.error(error)

@@ -44,7 +44,9 @@ def command(asked: Asked, all_roles: bool, wet: bool, yes: bool, form: str) -> E
       opdeploy remove --all-roles --apply --yes
     """
     if all_roles == bool(asked.roles):
-        raise UsageError("which roles?", "name them with --role NAME, or say --all-roles")
+        raise UsageError("which roles?", "name them with --role NAME, or say --all-roles" + (", not both" if all_roles else ""))
+    if yes and not wet:
+        raise UsageError("--yes without --apply: remove only shows its plan", "say --apply too, or leave --yes out")
     if wet and not yes and not terminal.interactive():
         raise UsageError("remove --apply asks before it changes anything, and here is no terminal to ask on", "say --yes")
     what = compiled(replace(asked, roles=()))
@@ -82,7 +84,7 @@ def _planned(jobs: list[Job], what: Compiled, store: Store, left: dict[str, tupl
 def _apply(jobs: list[Job], what: Compiled, store: Store, left: dict[str, tuple[Left, ...]], form: str) -> ExitCode:
     run = new_run("apply", what)
     recorder = store.begin(run)
-    with terminal.Progress() as progress:
+    with showing.so_far(recorder), terminal.Progress() as progress:
         hosts = applied(jobs, store, recorder, progress=progress)
     run = replace(run, hosts=_told(hosts, what, left))
     try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from opdeploy.cli import terminal
 from opdeploy.model import ExitCode
 from opdeploy.reports.json import report
 from opdeploy.reports.text import run_text
 from opdeploy.results import Run
+from opdeploy.store import Recorder
 
 UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 
@@ -27,6 +31,22 @@ def ended(run: Run, seconds: float) -> ExitCode:
         sent, received = sum(cost.bytes_sent for cost in costs), sum(cost.bytes_received for cost in costs)
         terminal.say(f"{posts} POSTs, {size(sent)} sent, {size(received)} received, {seconds:.1f} s")
     return run.code
+
+
+@contextmanager
+def so_far(recorder: Recorder) -> Iterator[None]:
+    """What changes hosts: says how far it was when it is cut off. An installer outlives it on its host."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        terminal.say(_so_far(*recorder.so_far()))
+        raise
+
+
+def _so_far(made: int, begun: int) -> str:
+    words = f"changes that were made: {made}" if made else "no change was made"
+    unknown = f", of {begun} nobody knows: the next apply reads first, and waits for an installer that still runs on its host"
+    return words + (unknown if begun else "")
 
 
 def size(count: int) -> str:

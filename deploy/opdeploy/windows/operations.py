@@ -24,6 +24,7 @@ from opdeploy.model import Change
 from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of, stirred_reads
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, Work, parts
+from opdeploy.resources.values import Duration
 from opdeploy.windows.carrier import AgentCommand, Look, Refusal
 from opdeploy.windows.station import Station, pauses
 
@@ -79,7 +80,7 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         yield AgentCommand(list(change.resource.writes(change, answers)), read_back(change, world, station.desired))
         if further := [read for read in reads_after(change.resource, world.observation) if read.key not in world.observation]:
             yield AgentCommand(reads=further)
-        work = yield from _to_the_end(change, world)
+        work = yield from _to_the_end(change, world, station)
         if why := change.resource.reboot(world.answers(change.resource)) or untold:
             station.reboots[change.resource.KIND + "/" + change.resource.key] = why
         yield from _failed(change.resource, work, station)
@@ -89,12 +90,14 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
 
 
-def _to_the_end(change: Change[Any], world: World) -> Generator[StringCommand, None, Work | None]:
-    """Waits for long work, and says how it ended."""
-    resource, waits, left = change.resource, pauses(), SETTLES
+def _to_the_end(change: Change[Any], world: World, station: Station) -> Generator[StringCommand, None, Work | None]:
+    """Waits for long work, telling how long already, and says how it ended."""
+    resource, waits, left, began = change.resource, pauses(), SETTLES, station.clock()
     while (work := resource.work(world.answers(resource))) and work.running and left > 0:
         pause = next(waits)
         left -= pause if work.settling else 0
+        how = "ended on the host, and not seen to be done" if work.settling else "runs on the host"
+        station.told(f"{how}; waited {Duration(round(station.clock() - began))}")
         yield Look(read_back(change, world), pause)
     return work
 
