@@ -18,15 +18,21 @@ from pathlib import Path
 
 import pytest
 from fleet import PASSWORDS, Fleet, fleet
+from lab_practice import HOSTS
 from practice import Practice, practice_in
 
 from opdeploy.cli.demo import INVENTORY
 from opdeploy.lab import tampering
-from opdeploy.lab.windows import files
+from opdeploy.lab.windows import files, servers
 from opdeploy.resources.local_user import LocalUser
 
 ODD = "Pä\"s's<w>&ö\\r+/%d{0}-"  # every character that some form has to escape, in each secret
-SECRETS = {name: f"{ODD}{hashlib.sha256(name.encode()).hexdigest()[:12]}Zz9" for name in PASSWORDS}
+IN_QUOTES = ODD.replace('"', "")  # what an installer's argument can hold
+SECRETS = {
+    name: f"{IN_QUOTES if name.startswith('sysdba') else ODD}{hashlib.sha256(name.encode()).hexdigest()[:12]}Zz9"
+    for name in PASSWORDS
+}
+LINKS = {f"agent-link-{host}": servers.agent_link(host) for host in HOSTS}
 
 
 # ---------------------------------------------------------------- the forms of a value
@@ -51,7 +57,7 @@ def forms(value: str) -> set[bytes]:
     return raw | {piece for data in raw for piece in in_base64(data)}
 
 
-FORMS = {name: forms(value) for name, value in SECRETS.items()}
+FORMS = {name: forms(value) for name, value in (SECRETS | LINKS).items()}
 
 
 def found(data: bytes) -> set[str]:
@@ -236,7 +242,7 @@ def test_in_requests_each_stands_on_a_line_of_its_own(said: Said) -> None:
     assert found("\n".join(others).encode()) == set()
     sent = {name for line in secrets for name in found(base64.b64decode(line.split()[1]))}
     nested = {name for line in secrets for name in found(line.split()[1].encode())}
-    assert sent | nested == set(PASSWORDS) - {"installer-password"}
+    assert sent | nested == (set(PASSWORDS) | set(LINKS)) - {"installer-password"}
 
 
 def test_the_hosts_own_log_lines_hold_none(said: Said) -> None:

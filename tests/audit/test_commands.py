@@ -31,8 +31,10 @@ LATER = "<known after apply>"
 SERVERS = {"db1": servers.database_server, "backup1": servers.backup_station, "ts1": servers.terminal_server}
 REFERENCE = re.compile(r"<SID of \.\\([^>]*)>")
 PUSHED = re.compile(r"opdeploy-[0-9a-f]{32}\\[^']+")
+SHADED = re.compile(r"(& '[^']+' ).*? (<(?:fetched|SHA))")
 HANGS = re.compile(
-    r"Set-Acl |Remove-Item -LiteralPath \"\$env:ProgramData|New-Item |Add-Content |Move-Item |Register-PSS|Unregister-PSS"
+    r"Set-Acl |Remove-Item -LiteralPath \"\$env:ProgramData|New-Item |Add-Content |Move-Item |Register-PSS|Unregister-PSS|"
+    r"(sc\.exe|Start-Service|Stop-Service|Restart-Service|Set-NetFirewallRule) "
 )
 SHUT = Directory(path=r"D:\X", inherits=False, keep_inherited=False)
 
@@ -73,21 +75,26 @@ def sent(made: Box, store: Store, job: engine.Job) -> list[str]:
 
 
 def told(calls: Sequence[Call]) -> Iterator[str]:
-    """As `--commands` tells them: what is pushed into a job's folder is one copy, however many pieces it takes; what a job does
-    is told with its start; WinRM started anew is the run's end and no change's."""
+    """As `--commands` tells them: what is pushed into a job's folder is one copy, however many pieces it takes; WinRM started
+    anew is the run's end and no change's."""
     for call in calls:
-        if call.verb == "install.run" or call.args.get("id") == RESTART_WINRM or call.args.get("name") == "Restart-Service":
+        if call.args.get("id") == RESTART_WINRM:
             continue
         pushed = PUSHED.search(str(call.args.get("path")))
         if not pushed:
-            yield line(call)
+            yield shaded(line(call))
         elif call.verb == "file.commit":
             yield f"push {pushed[0]}"
 
 
+def shaded(text: str) -> str:
+    """An installer's line with a secret in it: said without the secret, and heard as a secret whole."""
+    return SHADED.sub(r"\1(secret) \2", text) if "(secret)" in text or "the request" in text else text
+
+
 def pushes(said: Sequence[str]) -> list[str]:
     """Copies into a job's folder without where they come from."""
-    return [f"push {PUSHED.search(text)[0]}" if text.startswith("Copy-Item") else text for text in said]  # type: ignore[index]
+    return [f"push {PUSHED.search(text)[0]}" if text.startswith("Copy-Item") else shaded(text) for text in said]  # type: ignore[index]
 
 
 def with_sids(lines: Sequence[str], state: State) -> list[str]:

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opdeploy.inventory.yaml_file import Node, parse
+from opdeploy.inventory.yaml_file import Node, as_written, parse
 
 # what PyYAML writes for a next-line character (U+0085) it does not read back itself
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=20).filter(
@@ -106,3 +106,8 @@ def test_all_problems_of_a_file_are_told() -> None:
 def test_aliases_that_multiply_are_refused() -> None:
     doubled = "".join(f"x{n}: &x{n} [*x{n - 1}, *x{n - 1}]\n" for n in range(1, 40))
     assert problems(f"x0: &x0 1\n{doubled}") == ["x.yml:1:1  more than 100000 values, with all aliases followed"]
+
+
+def test_a_date_is_told_as_it_stands_there() -> None:
+    node, problems = parse(b"executed: 2026-01-31\n", "x.yml")
+    assert (as_written(node), problems) == ({"executed": "2026-01-31"}, [])  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from opdeploy.inventory import load
 from opdeploy.lab.windows import servers
 from opdeploy.model import Secret
 from opdeploy.planning import Desired
+from opdeploy.windows.wire import JOB
 
 PROJECT = Path(__file__).parents[2]
 HOSTS = ("db1", "backup1", "ts1")
@@ -44,11 +45,12 @@ def desired_by_host(folder: Path) -> dict[str, Desired]:
 
 
 def writes_in(heard: Sequence[str]) -> list[Call]:
-    """Every write that an agent was sent, in order, decoded from its lines; secrets as such."""
+    """Every write that a session's agent was sent, in order, decoded from its lines; secrets as such."""
     return list(_writes(heard))
 
 
-def _writes(heard: Sequence[str]) -> Iterator[Call]:
+def _writes(heard: Sequence[str], job: bool = False) -> Iterator[Call]:
+    """Of a job's order all calls; what its runner heard is no session's."""
     secrets: dict[str, Secret] = {}
     for line in heard:
         if line.startswith("*"):
@@ -57,7 +59,8 @@ def _writes(heard: Sequence[str]) -> Iterator[Call]:
         if not line.startswith('{"id"'):
             continue
         request = json.loads(line)
-        for call in request["calls"][: request["writes"]]:
+        calls = request["calls"] if job else request["calls"][: request["writes"]] if request["id"] != JOB else []
+        for call in calls:
             args = _plain(call["args"], secrets)
             yield Write(call["verb"], args | ({"order": _ordered(args["order"])} if call["verb"] == "job.start" else {}))
         secrets = {}
@@ -65,7 +68,7 @@ def _writes(heard: Sequence[str]) -> Iterator[Call]:
 
 def _ordered(lines: Sequence[str | Secret]) -> tuple[Call, ...]:
     """What a job was told to do."""
-    return tuple(_writes([line.reveal() if isinstance(line, Secret) else line for line in lines]))
+    return tuple(_writes([line.reveal() if isinstance(line, Secret) else line for line in lines], job=True))
 
 
 def _plain(value: Any, secrets: dict[str, Secret]) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import yaml
@@ -66,10 +67,12 @@ def list_node(children: tuple[Node, ...], at: Position) -> Node:
 
 
 def as_written(node: Node) -> Any:
-    """The plain data of the file, with secrets as the mappings that stand there."""
+    """The plain data of the file, with secrets as the mappings that stand there, and dates as text."""
     if isinstance(node.children, Mapping):
         return {key: as_written(child) for key, child in node.children.items()}
-    return [as_written(child) for child in node.children] if isinstance(node.value, list) else node.value
+    if isinstance(node.value, list):
+        return [as_written(child) for child in node.children]
+    return node.value.isoformat() if isinstance(node.value, date) else node.value
 
 
 def parse(data: bytes, file: str) -> tuple[Node | None, list[Problem]]:
