@@ -29,8 +29,28 @@ ADMINISTRATORS = Principal.of_sid("S-1-5-32-544")
 REMOTE_DESKTOP_USERS = Principal.of_sid("S-1-5-32-555")
 EVENT_LOG_READERS = Principal.of_sid("S-1-5-32-573")
 
-WINDOWS = (r"C:\Windows", r"C:\Program Files", r"C:\Program Files (x86)")
-ESSENTIAL = ("csrss", "lsass", "lsm", "services", "smss", "svchost", "system", "wininit", "winlogon", "wsmprovhost")
+# Groups of Windows' own whose members can make themselves SYSTEM, or read everything (domain.md 5.1, Microsoft's pages of them)
+POWERFUL = {
+    f"S-1-5-32-{number}": name
+    for number, name in {
+        547: "Power Users", 548: "Account Operators", 549: "Server Operators", 550: "Print Operators", 551: "Backup Operators",
+        552: "Replicator", 556: "Network Configuration Operators", 569: "Cryptographic Operators",
+        578: "Hyper-V Administrators", 582: "Storage Replica Administrators",
+    }.items()
+}  # fmt: skip
+# What else begins with Se…Privilege lets its holder be SYSTEM, read everything, or change what was logged and when.
+HARMLESS = (
+    "sechangenotifyprivilege", "seincreaseworkingsetprivilege", "seremoteshutdownprivilege", "seshutdownprivilege",
+    "setimezoneprivilege", "seundockprivilege",
+)  # fmt: skip
+WATCHMEN = ("bfe", "eventlog", "mpssvc", "sense", "windefend", "winrm")
+WINDOWS = (r"C:\Windows", r"C:\Program Files", r"C:\Program Files (x86)", r"C:\ProgramData\Microsoft")
+ESSENTIAL = (
+    "csrss", "lsaiso", "lsass", "lsm", "msmpeng", "powershell", "services", "smss", "svchost", "system", "wininit", "winlogon",
+    "winrshost", "wsmprovhost",
+)  # fmt: skip
+WIDEST = {4: 2**24, 6: 2**96}  # addresses: 10.0.0.0/8, and an IPv6 /32
+CHANGING = ("Write", "Delete", "DeleteSubdirectoriesAndFiles", "ChangePermissions", "TakeOwnership")
 
 # ---------------------------------------------------------------- the endpoint's functions: fixed texts
 
@@ -120,9 +140,15 @@ def _network(text: str) -> str:
         network = ip_network(text)
     except ValueError:
         raise ValueError(f"{text!r}: expected a network or address of the practice, such as 10.20.0.0/24") from None
-    if not network.prefixlen:
-        raise ValueError(f"{text} is everybody: name the practice's network")
+    if network.num_addresses > WIDEST[network.version]:
+        raise ValueError(f"{text} is wider than a network of one's own can be: name the practice's")
     return text
+
+
+def _service(name: str) -> str:
+    if name.lower() in WATCHMEN:
+        raise ValueError(f"{name} is refused: it is none of OP's, and without it nothing is guarded, or nothing is seen")
+    return name
 
 
 Id = Annotated[str, _like(r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case words with dashes")]
@@ -191,19 +217,20 @@ class Settings(RoleSettings):
     """Its groups, by SID or English name; it is in no other of Windows' own."""
     rights: tuple[str, ...] = ("SeBatchLogonRight",)
     """Its user rights; it has no other of its own."""
-    services: tuple[str, ...] = ()
+    services: tuple[Annotated[str, AfterValidator(_service)], ...] = ()
     """OP's services, by short name: it may query, start and stop them, and nothing else."""
     data_folders: tuple[LocalPath, ...] = ()
     """Folders of OP's in which it may change anything (Modify)."""
     program_folders: tuple[LocalPath, ...] = ()
-    """Folders with programs that run as a service or as SYSTEM: it reads and starts what is there, and changes nothing."""
+    """Folders with programs that run as a service or as SYSTEM: it reads and starts what is there, and is denied to change it,
+    whatever Users may."""
     endpoint: Endpoint | None = None
     """The JEA endpoint; without it there is none."""
 
     @model_validator(mode="after")
     def _says_why(self) -> Self:
         administrator = self.profile == "administrator"
-        if ADMINISTRATORS in self.groups:
+        if ADMINISTRATORS.sid in map(_sid, self.groups):
             raise ValueError("Administrators is no group to name: write profile: administrator, and the reason for it")
         if administrator and not self.reason.strip():
             raise ValueError("an administrator needs a written reason: it is told in every plan and report")
@@ -211,6 +238,18 @@ class Settings(RoleSettings):
             raise ValueError("an endpoint bounds nobody who is an administrator already: take one of them out")
         if self.reason and not administrator:
             raise ValueError("reason says why the account is an administrator; with profile: least_privilege leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _is_no_wider(self) -> Self:
+        if self.profile == "administrator":
+            return self
+        instead = "write profile: administrator and the reason, if that is meant"
+        if powerful := [POWERFUL[sid] for sid in map(_sid, self.groups) if sid in POWERFUL]:
+            raise ValueError(f"{powerful[0]} is refused: who is in it can do what an administrator can; {instead}")
+        privileges = [right for right in self.rights if right.lower().endswith("privilege")]
+        if strong := [right for right in privileges if right.lower() not in HARMLESS]:
+            raise ValueError(f"{strong[0]} is refused: it leads to SYSTEM, to all that is there, or to false logs; {instead}")
         return self
 
     @model_validator(mode="after")
@@ -226,6 +265,11 @@ class Settings(RoleSettings):
                 if _within(own, folder) or _within(folder, own):
                     raise ValueError(f"{folder} is no data folder: Windows' own programs are in {own}")
         return self
+
+
+def _sid(group: Principal) -> str:
+    """Also of one that is written as if it were a group of the host's own, `.\\Administrators`."""
+    return group.sid or Principal.parse(group.name.removeprefix(".\\")).sid
 
 
 def _within(path: str, folder: str) -> bool:
@@ -253,10 +297,22 @@ def resources(account: Settings, host: Host) -> Iterator[Resource | Scope | Beca
     yield Scope(UserRight, itself.name)
     for service in account.services:
         yield Service(name=service, grants=(Grant(principal=itself, rights=("query", "start", "stop")),), exact=True)
-    for rights, folders in (("Modify", account.data_folders), ("ReadAndExecute", account.program_folders)):
-        yield from (AccessRule(path=path, principal=itself, rights=rights, exact=True) for path in folders)
+    yield from _folders(account, itself)
     if account.endpoint:
         yield from _endpoint(account.endpoint, account.services, itself)
+
+
+def _folders(account: Settings, itself: Principal) -> Iterator[Resource]:
+    """Below a drive Users may add files, as Windows has it: a DLL beside a service's program. So that is denied to it.
+
+    A deny from above does not take what a data folder inside allows by an entry of its own. [MS-DTYP 2.5.3.2]
+    """
+    for path in account.data_folders:
+        yield AccessRule(path=path, principal=itself, rights="Modify", exact=True)
+    for path in account.program_folders:
+        yield AccessRule(path=path, principal=itself, rights="ReadAndExecute", exact=True)
+        if account.profile == "least_privilege":
+            yield AccessRule(path=path, principal=itself, type="deny", rights=CHANGING, exact=True)
 
 
 def _memberships(account: Settings, itself: Principal) -> Iterator[Resource | Scope | Because]:
@@ -277,6 +333,7 @@ def _endpoint(endpoint: Endpoint, services: tuple[str, ...], itself: Principal) 
         allowed=(itself,),
         cmdlets=tuple(_cmdlets(endpoint, services)),
         functions=tuple(Function(name=name, content=text) for name, text in _functions(endpoint).items()),
+        modules=("ScheduledTasks", *(("NetSecurity",) if endpoint.firewall_from else ())),
         programs=(r"C:\Windows\System32\quser.exe",),
         transcripts=endpoint.transcripts,
     )

@@ -34,6 +34,7 @@ OTHERWISE: dict[str, tuple[dict[str, Any], bool]] = {  # what else, and whether 
     "a cmdlet less": ({"cmdlets": FULL["cmdlets"][:1]}, False),
     "no functions": ({"functions": []}, False),
     "another function": ({"functions": [{"name": "Clear-OpCache", "content": "'nothing'"}]}, False),
+    "a module": ({"modules": ["NetSecurity"]}, False),
     "another program": ({"programs": ["C:\\Windows\\System32\\qwinsta.exe"]}, False),
 }
 FOLDER = "C:\\Program Files\\WindowsPowerShell\\Modules\\OP-Support"

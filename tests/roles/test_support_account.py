@@ -121,6 +121,9 @@ def test_least_privilege_whole(tmp_path: Path) -> None:
         "access_rule D:\\OP\\Services .\\op-support allow  [support_account]\n"
         "    exact yes\n"
         "    rights ReadAndExecute\n"
+        "access_rule D:\\OP\\Services .\\op-support deny  [support_account]\n"
+        "    exact yes\n"
+        "    rights Write, DeleteSubdirectoriesAndFiles, Delete, ChangePermissions, TakeOwnership\n"
         "directory C:\\ProgramData\\OP\\transcripts  [support_account]\n"
         "    keep_inherited no\n"
         "    owner Administrators (S-1-5-32-544)\n"
@@ -143,6 +146,19 @@ def test_least_privilege_whole(tmp_path: Path) -> None:
         "Get-OPFirewallRule", "New-OPFirewallRule", "Set-OPFirewallRule", "Enable-OPFirewallRule", "Disable-OPFirewallRule",
         "Remove-OPFirewallRule", "Install-OPPackage",
     ]  # fmt: skip
+
+
+def test_what_the_functions_call_is_loaded_for_them(tmp_path: Path) -> None:
+    """In a restricted session nothing is loaded by itself: PSModuleAutoLoadingPreference is None there."""
+    assert _endpoint(tmp_path / "whole", WHOLE).modules == ("ScheduledTasks", "NetSecurity")
+    small = SMALL.format(more=r"endpoint: {transcripts: 'C:\OP\written'}")
+    assert _endpoint(tmp_path / "small", small).modules == ("ScheduledTasks",)
+
+
+def test_an_administrator_is_denied_nothing(tmp_path: Path) -> None:
+    given = SMALL.format(more=r"profile: administrator, reason: x, rights: [SeDebugPrivilege], program_folders: ['D:\OP']")
+    assert "access_rule D:\\OP .\\op-support allow" in (told := shipped(tmp_path, given))
+    assert " deny " not in told
 
 
 def test_what_installs_takes_an_id_and_nothing_else(tmp_path: Path) -> None:
@@ -183,6 +199,28 @@ def test_no_endpoint_gives_what_was_not_asked_for(tmp_path: Path) -> None:
         (
             "groups: [Administrators]",
             ": Administrators is no group to name: write profile: administrator, and the reason for it",
+        ),
+        (
+            r"groups: ['.\Administrators']",
+            ": Administrators is no group to name: write profile: administrator, and the reason for it",
+        ),
+        (
+            "groups: [S-1-5-32-551]",
+            ": Backup Operators is refused: who is in it can do what an administrator can; "
+            "write profile: administrator and the reason, if that is meant",
+        ),
+        (
+            "rights: [SeBatchLogonRight, sedebugprivilege]",
+            ": sedebugprivilege is refused: it leads to SYSTEM, to all that is there, or to false logs; "
+            "write profile: administrator and the reason, if that is meant",
+        ),
+        (
+            "services: [EventLog]",
+            ".services[0]: EventLog is refused: it is none of OP's, and without it nothing is guarded, or nothing is seen",
+        ),
+        (
+            r"data_folders: ['C:\ProgramData']",
+            r": C:\ProgramData is no data folder: Windows' own programs are in C:\ProgramData\Microsoft",
         ),
         ("profile: administrator", ": an administrator needs a written reason: it is told in every plan and report"),
         (
@@ -229,7 +267,11 @@ def test_no_endpoint_gives_what_was_not_asked_for(tmp_path: Path) -> None:
         ),
         (
             r"endpoint: {transcripts: 'C:\t', firewall_from: [0.0.0.0/0]}",
-            ".endpoint.firewall_from[0]: 0.0.0.0/0 is everybody: name the practice's network",
+            ".endpoint.firewall_from[0]: 0.0.0.0/0 is wider than a network of one's own can be: name the practice's",
+        ),
+        (
+            r"endpoint: {transcripts: 'C:\t', firewall_from: [10.0.0.0/8, 128.0.0.0/1]}",
+            ".endpoint.firewall_from[1]: 128.0.0.0/1 is wider than a network of one's own can be: name the practice's",
         ),
     ],
 )
@@ -249,6 +291,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
 
 def test_applied_twice_it_changes_nothing_the_second_time(server: Box, tmp_path: Path) -> None:
     converges(tmp_path, server, job(tmp_path, server, WHOLE))
+
+
+def test_a_data_folder_in_a_program_folder_stays_open(server: Box, tmp_path: Path) -> None:
+    """The deny for the programs comes from above, and the folder's own entry goes before it."""
+    given = r"""
+    op_folders: {folders: {client: {path: 'C:\OP'}, logs: {path: 'C:\OP\Logs'}}}
+    support_account:
+      name: op-support
+      password: {from_env: OP_TWO}
+      program_folders: ['C:\OP']
+      data_folders: ['C:\OP\Logs']
+    """
+    converges(tmp_path, server, wanted := job(tmp_path, server, given))
+    assert "masked" not in plan_text(tmp_path, wanted)
 
 
 def test_what_somebody_gave_the_account_by_hand_is_taken_again(server: Box, tmp_path: Path) -> None:

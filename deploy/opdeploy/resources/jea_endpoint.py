@@ -10,6 +10,9 @@ restarted, and the list that is made from the role definitions is set by a call 
 ready made, as SDDL, without `-Force`, and what was registered before is taken away by a call of its own. It is in effect once
 WinRM is restarted: the run's last step. Not verified on a Windows: that a role capability takes a function's text as a string,
 as PowerShell's source does.
+
+What a function calls has to be loaded before: a session that limits what is visible sets `$PSModuleAutoLoadingPreference` to
+None (PowerShell's InitialSessionStateProvider.cs; github.com/PowerShell/JEA/issues/42). PowerShell's own core is there.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from opdeploy.formats import powershell_data, wsman_plugin
 from opdeploy.model import Change, Machine, Missing, Principal, Unknown
 from opdeploy.resources.base import KEY, RESTART_WINRM, Answers, Comparator, Reads, Resource, account_token, path_token
 from opdeploy.resources.file import File, encoded
-from opdeploy.resources.jea_parts import Cmdlet, Function, Parameter, Program
+from opdeploy.resources.jea_parts import Cmdlet, Function, Module, Parameter, Program
 from opdeploy.resources.values import LocalPath, observed
 
 MODULES = r"C:\Program Files\WindowsPowerShell\Modules"
@@ -52,6 +55,7 @@ EVERYBODY = {
 }  # fmt: skip
 CONTROLLER = "the virtual account would be a Domain Admin on a domain controller: no such endpoint there"
 
+VISIBLE = ("cmdlets", "functions", "modules", "programs")
 LISTED = Comparator(same=lambda one, other: set(one) == set(other), nothing=())
 
 
@@ -84,6 +88,8 @@ class JeaEndpoint(Resource):
     """Cmdlets that are there in it."""
     functions: Annotated[tuple[Function, ...], LISTED] = ()
     """Functions of ours that are there in it."""
+    modules: Annotated[tuple[Module, ...], LISTED] = ()
+    """Modules whose cmdlets its functions call: nothing is loaded by itself in it, and none of them is visible there."""
     programs: Annotated[tuple[Program, ...], LISTED] = ()
     """Programs that may be run in it, by full path."""
     transcripts: LocalPath | None = None
@@ -142,6 +148,7 @@ class JeaEndpoint(Resource):
         return {
             "GUID": self._id("psrc"),
             "VisibleCmdlets": [_visible(cmdlet) for cmdlet in self.cmdlets],
+            **({"ModulesToImport": list(self.modules)} if self.modules else {}),
             "VisibleFunctions": [function.name for function in self.functions],
             "VisibleExternalCommands": list(self.programs),
             "FunctionDefinitions": [{"Name": one.name, "ScriptBlock": one.body} for one in self.functions],
@@ -366,12 +373,11 @@ def _seen(capability: dict[str, Any]) -> dict[str, Any]:
     try:
         cmdlets = [_cmdlet(entry) for entry in capability["VisibleCmdlets"]]
         functions = [{"name": one["Name"], "content": one["ScriptBlock"]} for one in capability["FunctionDefinitions"]]
-        seen = JeaEndpoint.observed(
-            name="x", cmdlets=cmdlets, functions=functions, programs=capability["VisibleExternalCommands"]
-        )
+        modules, programs = capability.get("ModulesToImport", []), capability["VisibleExternalCommands"]
+        seen = JeaEndpoint.observed(name="x", cmdlets=cmdlets, functions=functions, modules=modules, programs=programs)
     except (KeyError, TypeError, ValidationError):
-        return {"cmdlets": (), "functions": (), "programs": ()}
-    return {"cmdlets": seen.cmdlets, "functions": seen.functions, "programs": seen.programs}
+        return dict.fromkeys(VISIBLE, ())
+    return {name: getattr(seen, name) for name in VISIBLE}
 
 
 def _cmdlet(entry: Any) -> Any:

@@ -79,7 +79,14 @@ def _line(text: str) -> str:
     return text
 
 
+def _module(text: str, info: ValidationInfo) -> str:
+    if not observed(info) and not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]*", text):
+        raise ValueError(f"{text!r} is no module's name, such as NetSecurity: no folder, no pattern")
+    return text
+
+
 Line = Annotated[str, AfterValidator(_line)]
+Module = Annotated[str, AfterValidator(_module)]
 Program = Annotated[str, AfterValidator(_program)]
 
 
