@@ -28,8 +28,8 @@ AUTHENTICATED_USERS = Principal.of_sid("S-1-5-11")
 OWNER_RIGHTS = Principal.of_sid("S-1-3-4", "OWNER RIGHTS")
 
 SUBCATEGORIES = (  # domain.md 5.4
-    "Logon", "Logoff", "Special Logon", "Process Creation", "User Account Management", "Security Group Management",
-    "MPSSVC Rule-Level Policy Change", "Other Object Access Events", "Security System Extension",
+    "Logon", "Logoff", "Special Logon", "Other Logon/Logoff Events", "Process Creation", "User Account Management",
+    "Security Group Management", "MPSSVC Rule-Level Policy Change", "Other Object Access Events", "Security System Extension",
 )  # fmt: skip
 PROCESSES = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System\Audit"
 POWERSHELL = r"SOFTWARE\Policies\Microsoft\Windows\PowerShell"

@@ -14,6 +14,7 @@ from roles_on_lab import converges, job, plan_text
 from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import State
+from opdeploy.reports import access_events
 from opdeploy.windows.station import Station
 
 ACCOUNT = "support_account: {name: op-support, password: {from_env: OP_TWO}}\n"
@@ -31,8 +32,9 @@ def test_all_that_is_audited_logged_and_written_down(tmp_path: Path) -> None:
     assert audited == [
         f"audit_policy {name}  [access_audit]"
         for name in (
-            "Logon", "Logoff", "Special Logon", "Process Creation", "User Account Management", "Security Group Management",
-            "MPSSVC Rule-Level Policy Change", "Other Object Access Events", "Security System Extension",
+            "Logon", "Logoff", "Special Logon", "Other Logon/Logoff Events", "Process Creation", "User Account Management",
+            "Security Group Management", "MPSSVC Rule-Level Policy Change", "Other Object Access Events",
+            "Security System Extension",
         )
     ]  # fmt: skip
     assert told[told.index("registry_value HKLM\\SOFTWARE") :] == (
@@ -90,6 +92,12 @@ def test_all_that_is_audited_logged_and_written_down(tmp_path: Path) -> None:
         "scope user_right user .\\op-support  [support_account]\n"
         "scope access_rule folder C:\\ProgramData\\OP\\PowerShell  [access_audit]\n"
     )
+
+
+def test_what_the_report_asks_for_is_audited(tmp_path: Path) -> None:
+    """4778 and 4779, a session of Remote Desktop taken up again and left: without their subcategory Windows writes none."""
+    assert set(access_events.RECONNECTED) == {4778, 4779}
+    assert "audit_policy Other Logon/Logoff Events" in shipped(tmp_path, GIVEN)
 
 
 def test_modules_are_named_one_by_one(tmp_path: Path) -> None:
