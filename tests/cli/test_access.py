@@ -64,12 +64,18 @@ def test_for_a_program_and_for_a_browser(practice: Path, capsys: pytest.CaptureF
 
 def test_what_was_before_is_not_in_it(practice: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert access(practice, "db1", "--since", "2026-11-21") == ExitCode.OK
-    assert "op-support since 2026-11-21 00:00:00 UTC, 0 sessions" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "op-support since 2026-11-21 00:00:00 UTC, 0 sessions" in told
+    assert "No session proves little where the role access_audit was not applied" in told
 
 
-def test_another_account(practice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_account_that_the_host_does_not_have_is_said_to_be_none(practice: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert access(practice, "db1", "--account", "nobody", "--since", "2026-11-01") == ExitCode.OK
-    assert "nobody since" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "nobody since" in told
+    assert "The host has no local account of that name" in told
+    assert access(practice, "db1", "--account", "nobody", "--format", "json") == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["whole"] is False
 
 
 def test_a_host_that_does_not_answer_is_no_empty_report(practice: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,8 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
 def _told(host: str, asks: AccessEvents, observation: Observation) -> Access:
     first = Answers(asks.reads(), observation, asks.ABSENT_WHEN)
     answers = Answers({**asks.reads(), **asks.then_reads(first)}, observation, asks.ABSENT_WHEN)
-    return Access(host, asks.account, asks.since, tuple(sessions(asks.events(answers))), asks.cut(answers))
+    found = tuple(sessions(asks.events(answers)))
+    return Access(host, asks.account, asks.since, found, asks.cut(answers), asks.there(answers))
 
 
 def _json(told: Access) -> str:

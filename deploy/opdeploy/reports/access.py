@@ -14,18 +14,21 @@ from opdeploy.reports.sessions import Session, through_endpoint
 SCHEMA = "opdeploy.access/1"
 COLUMNS = ("from", "to", "source", "kind", "elevated", "account", "done")
 NOT_ALL = "There are more events than one report holds: only the newest are in it. Name a later --since."
+NOT_THERE = "The host has no local account of that name: what one had logged before it was deleted is not in it."
+NONE = "No session proves little where the role access_audit was not applied all that time, or the log has begun anew since."
 NOT_SEEN = "What runs as SYSTEM for the support (a remote-control agent) is not in it."
 
 
 @dataclass(frozen=True)
 class Access:
-    """`cut`: the log had more events than were asked for."""
+    """`cut`: the log had more events than were asked for. `there`: the host has the account, whose SID was asked for."""
 
     host: str
     account: str
     since: str
     sessions: tuple[Session, ...]
     cut: bool = False
+    there: bool = True
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
@@ -33,7 +36,8 @@ class Access:
 
     @property
     def notes(self) -> list[str]:
-        return [*([NOT_ALL] if self.cut else []), NOT_SEEN]
+        told = {NOT_ALL: self.cut, NOT_THERE: not self.there, NONE: not self.sessions, NOT_SEEN: True}
+        return [note for note, holds in told.items() if holds]
 
 
 def _row(session: Session) -> tuple[str, ...]:
@@ -74,7 +78,7 @@ def as_json(told: Access) -> dict[str, Any]:
         "host": told.host,
         "account": told.account,
         "since": told.since,
-        "whole": not told.cut,
+        "whole": told.there and not told.cut,
         "sessions": [{**asdict(session), "endpoint": through_endpoint(session)} for session in told.sessions],
     }
 

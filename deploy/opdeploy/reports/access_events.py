@@ -41,9 +41,9 @@ class AccessEvents(Resource):
         }
 
     def then_reads(self, answers: Answers) -> Reads:
-        sid = answers.sid["sid"]
-        if not sid:
+        if not self.there(answers):
             return {}
+        sid = answers.sid["sid"]
         return {"logons": self._read(LOGONS, f'Data="{sid}"'), "work": self._read(WORK, f'Data="{sid}"')}
 
     def _read(self, ids: tuple[int, ...], data: str) -> Read:
@@ -60,6 +60,10 @@ class AccessEvents(Resource):
         found = {event.record: event for name in QUESTIONS for event in _parsed(name, answers)}
         mine = (event for event in found.values() if not _anothers(event, self.account))
         return sorted(mine, key=lambda event: event.record)
+
+    def there(self, answers: Answers) -> bool:
+        """Whether the host has the account. Raises `Unknown`."""
+        return bool(answers.sid["sid"])
 
     def cut(self, answers: Answers) -> bool:
         """Whether there were more events than are asked for."""
