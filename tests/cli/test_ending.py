@@ -66,6 +66,21 @@ def test_wrong_usage_is_64(arguments: list[str], place: Place, capsys: pytest.Ca
     assert "Error: " in shown.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["handover", "one", "-i", "two"], "one or -i two?"),
+        (["remove", "-i", "one", "--all-roles", "--role", "firewall"], "not both"),
+        (["remove", "-i", "one", "--all-roles", "--yes"], "--yes without --apply"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    arguments: list[str], said: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments, place) == 64
+    assert said in capsys.readouterr().err
+
+
 def _ends_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def ending(*_: object) -> None:
         raise error

@@ -74,6 +74,14 @@ output = click.option(
 )
 
 
+def _one(practice: Path | None, named: Path | None) -> Path | None:
+    """The inventory, named in either way. Raises UsageError where both were said on the command line, and differ."""
+    source = click.get_current_context().get_parameter_source("inventory")
+    if practice and source == click.core.ParameterSource.COMMANDLINE and practice != named:
+        raise UsageError(f"{practice} or -i {named}?", "name one inventory")
+    return practice or named
+
+
 def asking(*options: Decorator, default: Callable[[], Path] = default_inventory) -> Decorator:
     """Gives a command the options, and their values as one `Asked`, its first argument."""
 
@@ -81,7 +89,7 @@ def asking(*options: Decorator, default: Callable[[], Path] = default_inventory)
         @functools.wraps(function)
         def packed(**values: Any) -> Any:
             asked = {name: values.pop(name) for name in Asked.__dataclass_fields__ if name in values}
-            asked["inventory"] = values.pop("practice", None) or asked["inventory"] or default()
+            asked["inventory"] = _one(values.pop("practice", None), asked["inventory"]) or default()
             return function(Asked(**asked), **values)
 
         command: Callable[..., Any] = packed

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from opdeploy.model import OpdeployError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
     from rich.text import Text
@@ -125,6 +126,22 @@ def agreed(question: str) -> bool:
 # ---------------------------------------------------------------- progress
 
 
+def bars(console: Console) -> Bars:
+    """A host's name and its time are always whole: what it is at is cut where the line ends."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    return Progress(
+        TextColumn("{task.fields[host]}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=12, table_column=Column(min_width=4)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        console=console,
+        transient=True,
+        expand=True,
+    )
+
+
 class Progress:
     """A line for each host that is under way, shown on stderr once a run has taken a second, and gone at its end.
 
@@ -160,10 +177,8 @@ class Progress:
 
     def _show(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.fields[host]}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bars = bars(Console(stderr=True))
         self._bars.start()
         for host in list(self._latest):
             self._draw(self._bars, host)
