@@ -386,7 +386,8 @@ class Package(Scoped):
         if failure.id.startswith("opdeploy.BadHash"):
             return "was not run: it arrived with another SHA-256 than the inventory says"
         if failure.id.startswith("opdeploy.BadSigner"):
-            return f"was not run: it is not signed as it should be: {failure.message}"
+            wanted = f"; it should be by {self.signer.subject}; {self.signer.issuer}" if self.signer else ""
+            return f"was not run: it is not signed as it should be: {failure.message}{wanted}"
         return f"could not be run: {without_secrets(failure.message)}"
 
 
