@@ -15,7 +15,7 @@ from rich.console import Console
 
 from opdeploy.rendering import printable, show
 from opdeploy.reports.text import change_lines, plain, product, run_text
-from opdeploy.results import Item, Run
+from opdeploy.results import HostResult, Item, Run
 
 Golden = Callable[[str, str], None]
 
@@ -135,3 +135,9 @@ def test_the_lines_of_one_change() -> None:
         "      start_mode       manual → disabled",
         "      sc.exe config Spooler",
     ]
+
+
+def test_a_host_that_nothing_is_asked_of_is_said_to_be_one() -> None:
+    """As with a --role that it does not have: a name alone would read as in sync."""
+    run = Run("plan", "1", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest", (HostResult("ts1"),))
+    assert plain(run_text(run)) == "ts1\n\n  nothing is asked of it\n"

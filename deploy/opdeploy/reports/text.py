@@ -69,7 +69,10 @@ def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[L
     shown = [item for item in host.resources if detail.verbose or _differs(item) or item.change.reason]
     yield [line for item in shown for line in _item(item, command, detail)]
     yield list(_manual_steps(host, detail))
-    yield [("  " + _counted(_counts(host.items)), "")] if host.items else []
+    if host.items:
+        yield [("  " + _counted(_counts(host.items)), "")]
+    elif not host.error and not host.warnings:
+        yield [("  nothing is asked of it", "dim")]
 
 
 def _notes(host: HostResult) -> Iterator[Line]:
