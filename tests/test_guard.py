@@ -242,6 +242,8 @@ def value(path: str, name: str, data: int | str | None, before: int | None = Non
     return refused(planned("registry_value", desired, {"value": found, "policy": []}))
 
 
+TLS = r"SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Server"
+ENVIRONMENT = r"SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
 SHUT = [
     (POLICY + r"\PublicProfile", "DoNotAllowExceptions", 1, None),
     (POLICY + r"\publicprofile", "donotallowexceptions", 1, 0),
@@ -260,6 +262,12 @@ SHUT = [
     (r"SYSTEM\CurrentControlSet\Services\HTTP\Parameters\SslBindingInfo\0.0.0.0:5986", "AppId", "x", None),
     (r"SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System", "LocalAccountTokenFilterPolicy", 0, 1),
     (r"SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0", "RestrictReceivingNTLMTraffic", 2, None),
+    (r"SYSTEM\CurrentControlSet\Control\Lsa", "ForceGuest", 1, 0),
+    (r"SYSTEM\CurrentControlSet\Control\Lsa", "CrashOnAuditFail", 2, 0),
+    (TLS, "Enabled", 0, None),
+    (TLS, "DisabledByDefault", 1, 0),
+    (ENVIRONMENT, "PSModulePath", "D:\\Modules", None),
+    (ENVIRONMENT, "__PSLockdownPolicy", "4", None),
 ]
 
 
@@ -278,12 +286,53 @@ LEFT_OPEN = [
     (r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters", "DisableIPSourceRouting", 2, None),
     (r"SOFTWARE\Policies\Microsoft\Windows\WinRM\Client", "AllowBasic", 0, None),
     (r"SOFTWARE\OP\Server", "Start", 4, None),
+    (r"SYSTEM\CurrentControlSet\Control\Lsa", "CrashOnAuditFail", 0, 1),
+    (TLS, "Enabled", 1, 0),
+    (TLS.replace("TLS 1.2", "TLS 1.0"), "Enabled", 0, None),
+    (ENVIRONMENT, "OP_HOME", "D:\\OP", None),
 ]
 
 
 @pytest.mark.parametrize(("path", "name", "data", "before"), LEFT_OPEN)
 def test_a_value_that_does_not(path: str, name: str, data: Any, before: int | None) -> None:
     assert not value(path, name, data, before)
+
+
+# ---------------------------------------------------------------- kinds that reach the session another way
+
+
+def test_a_group_of_the_sessions_own_stays() -> None:
+    found = {"group": [{"Name": "OP admins", "Description": "", "SID": OTHER}], "sid": {"sid": OTHER}}
+    gone = {"name": "OP admins", "absent": True}
+    assert refused(planned("local_group", gone, found, groups=(*SERVER.groups, OTHER)))
+    assert not refused(planned("local_group", gone, found))
+    described = {"name": "OP admins", "description": "x"}
+    assert not refused(planned("local_group", described, found, groups=(*SERVER.groups, OTHER)))
+
+
+@pytest.mark.parametrize(("services", "expected"), [(["OPMsg"], False), (["OPMsg", "winrm"], True), (["Netlogon"], False)])
+def test_what_carries_the_session_is_not_stopped_for_a_file(services: list[str], expected: bool) -> None:
+    desired = {"path": "D:\\OP\\op.ini", "content": "x", "restarts": services}
+    rows = {f"service {name}": [{"Status": "Running"}] for name in services}
+    folder = {"directory": True, "modified": "", "piece": None, "empty": False}
+    assert refused(planned("file", desired, {"stat": None, "folder": folder, **rows})) is expected
+
+
+@pytest.mark.parametrize(("services", "expected"), [(["OPMsg"], False), (["WinRM", "OPMsg"], True)])
+def test_what_carries_the_session_is_not_stopped_for_an_installer(services: list[str], expected: bool) -> None:
+    source = {"path": "D:\\Setup\\op.msi"}
+    desired = {"name": "OP", "type": "msi", "source": source, "sha256": "0" * 64, "detect": {"key": "OP"}}
+    there = {"directory": False, "modified": "", "piece": None, "size": 1, "version": None}
+    job = {"folder": "C:\\ProgramData\\opdeploy-1", "there": False, "running": False}
+    answers: dict[str, Any] = {"view_64": {"values": {}, "subkeys": {}}, "view_32": None, "job": job, "installer": there}
+    answers |= {f"service {name}": [{"Status": "Running"}] for name in services}
+    assert refused(planned("package", {**desired, "stops_services": services}, answers)) is expected
+
+
+def test_powershell_is_not_locked_down() -> None:
+    assert refused(planned("environment_variable", {"name": "__PSLockdownPolicy", "value": "4"}, {"variable": None}))
+    there = {"variable": {"values": {"__PSLockdownPolicy": ["String", "4"]}}}
+    assert not refused(planned("environment_variable", {"name": "__PSLockdownPolicy", "absent": True}, there))
 
 
 # ---------------------------------------------------------------- SYSTEM's and Administrators' full control

@@ -19,7 +19,9 @@ from opdeploy.formats.sddl import SecurityDescriptor
 from opdeploy.model import Change, Machine, Principal
 from opdeploy.resources import access
 from opdeploy.resources.base import Answers
+from opdeploy.resources.environment_variable import NEEDED, OF_WINDOWS
 from opdeploy.resources.firewall_rule import ANY, ANY_OF_THEM, Firewall, FirewallRule, observed_properties, unmanaged
+from opdeploy.resources.local_group import group_sid
 from opdeploy.resources.local_user import Instant, account_sid
 from opdeploy.resources.share import Stored
 
@@ -99,6 +101,13 @@ def _group_members(case: _Case) -> str:
     return "nothing that makes this session's user an administrator would be left in the group" if before and not after else ""
 
 
+def _local_group(case: _Case) -> str:
+    """What a group gives its members stands in many places: rights, lists, SQL Server. So one of the session's is kept."""
+    if case.change.action == "remove" and group_sid(case.answers) in case.machine.groups:
+        return "this session's user is in it, and may have from it what lets him in"
+    return ""
+
+
 def _user_right(case: _Case) -> str:
     right = case.change.resource
     before, after = _sids(right.held(case.answers)), _sids(right.outcome(case.change, case.answers))
@@ -118,10 +127,13 @@ def _sids(principals: Iterable[Principal]) -> set[str]:
 # ---------------------------------------------------------------- services
 
 
+def _carries(case: _Case, service: str) -> bool:
+    return service.lower() in CARRIERS | (CARRIERS_IN_A_DOMAIN if case.machine.domain else set())
+
+
 def _service(case: _Case) -> str:
     service, change = case.change.resource, case.change
-    carriers = CARRIERS | (CARRIERS_IN_A_DOMAIN if case.machine.domain else set())
-    if service.name.lower() not in carriers:
+    if not _carries(case, service.name):
         return ""
     stops = change.action == "remove" or (change.touches("state") and service.state == "stopped")
     if stops or _no_longer_starts(change):
@@ -129,6 +141,20 @@ def _service(case: _Case) -> str:
     if change.actual and change.touches("command_line", "account", "dependencies"):
         return f"this session, or the next, needs {service.name} as Windows set it up"
     return ""
+
+
+def _file(case: _Case) -> str:
+    return _stopped(case, case.change.resource.restarts if case.change.action != "remove" else ())
+
+
+def _package(case: _Case) -> str:
+    return _stopped(case, case.change.resource.stops_services)
+
+
+def _stopped(case: _Case, services: Iterable[str]) -> str:
+    """Also for a moment: what stops WinRM by WinRM is never there to start it again."""
+    carrying = [service for service in services if _carries(case, service)]
+    return f"it would stop {carrying[0]}, and this session, or the next, needs it" if carrying else ""
 
 
 def _no_longer_starts(change: Change[Any]) -> bool:
@@ -196,6 +222,8 @@ def _others(case: _Case) -> Iterator[FirewallRule]:
 
 _SERVICES = r"system\\currentcontrolset\\services"
 _FIREWALL = _SERVICES + r"\\sharedaccess\\parameters\\firewallpolicy|software\\policies\\microsoft\\windowsfirewall"
+_TLS = r"system\\currentcontrolset\\control\\securityproviders\\schannel\\protocols\\tls 1\.2\\server"
+_LOCKED_DOWN = "__pslockdownpolicy"  # PowerShell's own test switch (its source, SystemPolicy)
 _WINRM = r"software\\microsoft\\windows\\currentversion\\wsman|software\\policies\\microsoft\\windows\\winrm\\service"
 
 
@@ -239,6 +267,20 @@ _DANGERS = (
         r"system\\currentcontrolset\\control\\lsa\\msv1_0", "restrictreceivingntlmtraffic",
         "it refuses the NTLM logons that carry this session", lambda _, after: bool(after),
     ),
+    _Danger(
+        r"system\\currentcontrolset\\control\\lsa", "forceguest", "every local account would come over the network as Guest",
+        lambda _, after: bool(after),
+    ),
+    _Danger(
+        r"system\\currentcontrolset\\control\\lsa", "crashonauditfail",
+        "Windows would stop once the Security log can't be written", lambda _, after: bool(after),
+    ),
+    _Danger(_TLS, "enabled", "this session comes by TLS 1.2", lambda _, after: after == 0),
+    _Danger(_TLS, "disabledbydefault", "this session comes by TLS 1.2", lambda _, after: bool(after)),
+    _Danger(
+        r"system\\currentcontrolset\\control\\session manager\\environment",
+        "|".join(sorted({*OF_WINDOWS, *NEEDED, _LOCKED_DOWN})), "Windows needs that variable: use environment_variable",
+    ),
 )  # fmt: skip
 
 
@@ -252,6 +294,12 @@ def _registry_value(case: _Case) -> str:
         named = re.fullmatch(danger.key, key) and re.fullmatch(danger.name, value.name.lower())
         if named and danger.shuts(before, after):
             return danger.why
+    return ""
+
+
+def _environment_variable(case: _Case) -> str:
+    if case.change.resource.name.lower() == _LOCKED_DOWN and not case.change.resource.absent:
+        return "PowerShell would run the next session in a language that is not enough for it"
     return ""
 
 
@@ -310,10 +358,14 @@ def _sql_login(case: _Case) -> str:
 _JUDGES: dict[str, Callable[[_Case], str]] = {
     "local_user": _local_user,
     "group_members": _group_members,
+    "local_group": _local_group,
     "user_right": _user_right,
     "service": _service,
     "firewall_rule": _firewall_rule,
     "registry_value": _registry_value,
+    "environment_variable": _environment_variable,
+    "file": _file,
+    "package": _package,
     "access_rule": _access_rule,
     "sql_login": _sql_login,
     "share": _share,

@@ -77,11 +77,11 @@ class LocalGroup(Resource):
         return self.observed(name=self.name, description=answers.group[0]["Description"] or "")
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
-        return f"refused: {WINDOWS_OWN}" if change.action != "none" and _sid(answers).startswith(BUILT_IN) else ""
+        return f"refused: {WINDOWS_OWN}" if change.action != "none" and group_sid(answers).startswith(BUILT_IN) else ""
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:
         if change.action == "remove":
-            yield cmdlet_write("Remove-LocalGroup", SID=_sid(answers))
+            yield cmdlet_write("Remove-LocalGroup", SID=group_sid(answers))
         elif change.action == "create":
             yield cmdlet_write(
                 "New-LocalGroup", Name=self.name, **({"Description": self.description} if self.description else {})
@@ -90,6 +90,6 @@ class LocalGroup(Resource):
             yield cmdlet_write("Set-LocalGroup", Name=self.name, Description=self.description)
 
 
-def _sid(answers: Answers) -> str:
+def group_sid(answers: Answers) -> str:
     """The SID of the group that was read, '' where none is."""
     return str(answers.group[0]["SID"]).upper() if answers.group else ""
