@@ -15,7 +15,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-TALKS_TO_HOSTS = {"plan", "apply", "drift", "snapshot", "handover"}
+TALKS_TO_HOSTS = {"plan", "apply", "remove", "drift", "snapshot", "access", "handover"}
 ONLY_PRINTS = {"--help", "-h"}
 
 

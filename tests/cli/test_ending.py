@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
+from opdeploy.__main__ import TALKS_TO_HOSTS
 from opdeploy.cli.app import COMMANDS, app
 from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
@@ -44,6 +46,14 @@ def test_what_the_list_of_commands_says_is_what_the_command_says(name: str) -> N
     command = app.get_command(click.Context(app), name)  # type: ignore[attr-defined]
     assert command
     assert command.name == name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_drives_the_engine_has_its_sockets_patched(name: str) -> None:
+    """Else it would speak to one host after the other."""
+    module = import_module(f"opdeploy.cli.{name}")
+    drives = any(getattr(value, "__module__", "").startswith("opdeploy.engine") for value in vars(module).values())
+    assert (name in TALKS_TO_HOSTS) == drives
 
 
 @pytest.mark.parametrize(

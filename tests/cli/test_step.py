@@ -207,9 +207,8 @@ def test_help_has_examples(command: str) -> None:
 
 def completed(folder: Path, line: str) -> list[str]:
     words = {"_OPDEPLOY_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
-    code = "from opdeploy.cli.app import app; app(prog_name='opdeploy')"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **words}, cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "opdeploy"], env={**os.environ, **words}, cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
     return [one.partition(",")[2] for one in done.stdout.split()]

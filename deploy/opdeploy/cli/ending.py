@@ -22,6 +22,14 @@ from opdeploy.cli.place import Place
 from opdeploy.model import ExitCode, OpdeployError, UsageError
 
 
+class Ended(SystemExit):
+    """A signal ends the process."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
 def main(arguments: Sequence[str]) -> int:
     """A process's one command: SIGTERM and SIGHUP unwind it as Ctrl-C does, with their own codes."""
     place = Place()
@@ -37,8 +45,10 @@ def run(arguments: Sequence[str], place: Place) -> int:
         with _undisturbed():
             terminal.say("interrupted: nothing runs here any more; the same command can be run again")
         return ExitCode.INTERRUPTED
-    except SystemExit as ended:
+    except Ended as ended:
         terminal.say("ended from outside: nothing runs here any more; the same command can be run again")
+        return 128 + ended.number
+    except SystemExit as ended:  # click's completion, which has printed what the shell asked for
         return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
     except OpdeployError as error:
         terminal.error(error)
@@ -99,4 +109,4 @@ def _heed(number: signal.Signals, handler: Any) -> None:
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
     """Unwinds, so that sessions are closed and processes ended."""
-    raise SystemExit(128 + number)
+    raise Ended(number)
