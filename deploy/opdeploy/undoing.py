@@ -18,7 +18,10 @@ from opdeploy.resources.desired import Desired, Managed
 
 Found = Callable[[Resource], Any]
 """What the run store has of a resource before our first change. Raises KeyError where it has nothing."""
-NO_RECORD = "no change to it is on record: it is taken back already, was right from the start, or another store has the record"
+NO_RECORD = "no change to it is on record"
+WHY_NO_RECORD = (
+    "what no change is on record of was taken back already, or right from the start, or another store has the record"
+)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from opdeploy.model import ExitCode, UsageError
 from opdeploy.resources.base import Resource
 from opdeploy.results import HostResult
 from opdeploy.store import Store
-from opdeploy.undoing import Left, undoing
+from opdeploy.undoing import NO_RECORD, WHY_NO_RECORD, Left, undoing
 
 
 @click.command("remove")
@@ -99,7 +100,13 @@ def _told(hosts: tuple[HostResult, ...], what: Compiled, left: dict[str, tuple[L
     """Every host with what stays on it; one that nothing is taken back from was not asked."""
     asked = {host.name: host for host in hosts}
     results = [asked.get(host.name, HostResult(host.name)) for host, _ in what.hosts]
-    return tuple(replace(one, warnings=(*one.warnings, *(f"left: {stays}" for stays in left[one.name]))) for one in results)
+    return tuple(replace(one, warnings=(*one.warnings, *_stays(left[one.name]))) for one in results)
+
+
+def _stays(left: tuple[Left, ...]) -> Iterator[str]:
+    yield from (f"left: {stays}" for stays in left)
+    if any(stays.why == NO_RECORD for stays in left):
+        yield WHY_NO_RECORD
 
 
 def _forget(store: Store, hosts: tuple[HostResult, ...]) -> None:
