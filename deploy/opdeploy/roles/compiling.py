@@ -27,6 +27,7 @@ from opdeploy.resources.base import KEY, Resource, Scope, Scoped, parts
 from opdeploy.resources.desired import Because, Desired
 from opdeploy.roles.finding import Role, Roles, broken, line_of
 from opdeploy.roles.joining import Wish, joined
+from opdeploy.roles.programs import in_others_hands
 from opdeploy.roles.project import Project
 
 
@@ -76,7 +77,8 @@ def _compiled(host: Host, roles: Roles, project: Project) -> _Compiled:
             made.wishes += _wishes(role, host, node, made.given[-1])
         except InventoryError as error:
             made.problems += error.problems
-    made.problems += joined(made.wishes)[1]
+    together, clashes = joined(made.wishes)
+    made.problems += [*clashes, *in_others_hands(together, settings)]
     return made
 
 
