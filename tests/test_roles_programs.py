@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from roles_at_hand import refused, shipped
 
-ACTION = "{{command: '{command}', arguments: '{arguments}'}}"
-TASK = f"scheduled_tasks: {{{{tasks: {{{{Night: {{{{actions: [{ACTION}], principal: {{who}}}}}}}}}}}}}"
+ACTION = r"{{command: '{command}', arguments: '{arguments}'}}"
+TASK = "scheduled_tasks: {{tasks: {{Night: {{actions: [" + ACTION + "], principal: {who}}}}}}}"
 FOLDER = r"op_folders: {{folders: {{op: {{path: 'D:\OP', rules: [{rule}]}}{more}}}}}"
 CHANGES = r"{principal: .\op, rights: Modify}"
 CLOSED = r", closed: {path: 'D:\OP\Services', inherits: false, exact: true}"
