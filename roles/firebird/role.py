@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -23,13 +22,12 @@ from opdeploy.resources.manual_step import ManualStep
 from opdeploy.resources.package import Package
 from opdeploy.resources.service import Grant, Recovery, Service
 from opdeploy.resources.values import LocalPath, ServiceName
-from opdeploy.roles import GROUP, Installer, Required, RoleSettings, kept_running
+from opdeploy.roles import GROUP, Installer, Required, RoleSettings, kept_running, wide
 
 NEEDS = ("support_account",)  # grants may name its account
 
 SERVER, GUARDIAN = "FirebirdServerDefaultInstance", "FirebirdGuardianDefaultInstance"
 RULE = "OP-Firebird-In"
-WIDEST = {4: 2**24, 6: 2**96}  # addresses in one entry: 10.0.0.0/8, and an IPv6 /32
 REFUSED_ARGUMENTS = {
     "force": "Setup would not look at what is installed",
     "clean": "the uninstaller would delete firebird.conf, the aliases, the log and the security database",
@@ -67,16 +65,6 @@ def _one_line(value: str) -> str:
     if not value.strip() or re.search(r"[\x00-\x1f#]", value):
         raise ValueError("expected one line, without #")
     return value.strip()
-
-
-def _wide(address: str) -> bool:
-    """Whether it is more than a network of one's own can be; `address` as a firewall rule has it."""
-    first, _, last = address.partition("-")
-    if not re.fullmatch(r"[0-9a-fA-F:.]+(/\d+)?", first):
-        return address == "Internet"
-    network = ip_network(first)
-    size = int(ip_address(last)) - int(ip_address(first)) + 1 if last else network.num_addresses
-    return size > WIDEST[network.version]
 
 
 Value = int | Annotated[str, AfterValidator(_one_line)]
@@ -124,7 +112,7 @@ class Settings(RoleSettings):
     @classmethod
     def _are_the_practices(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         found = FirewallRule(name=RULE, remote_addresses=given).remote_addresses if given else ()
-        if found == ANY_OF_THEM or any(map(_wide, found or ())):
+        if found == ANY_OF_THEM or any(map(wide, found or ())):
             raise ValueError("a database is never open to any address: name the practice's own, such as 10.20.0.0/24")
         return found or ()
 

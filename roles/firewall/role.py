@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import OPTION, Resource, Scope
-from opdeploy.resources.firewall_rule import ANY_OF_THEM, FirewallRule
-from opdeploy.roles import RoleSettings, keyed
+from opdeploy.resources.firewall_rule import FirewallRule
+from opdeploy.roles import RoleSettings, keyed, wide
 
 
 class Rule(FirewallRule):
@@ -22,7 +22,7 @@ class Rule(FirewallRule):
     enabled: bool | None = True
     """Whether it counts."""
     reason: Annotated[str, OPTION] = ""
-    """Why it lets everybody in; needed with `remote_addresses: Any`."""
+    """Why it lets everybody in; needed with `remote_addresses: Any`, and with more than a network of one's own (/8)."""
 
     @model_validator(mode="after")
     def _says_from_where(self) -> Self:
@@ -32,8 +32,10 @@ class Rule(FirewallRule):
             return self
         if self.remote_addresses is None:
             raise ValueError("an inbound allow rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
-        if self.remote_addresses == ANY_OF_THEM and not self.reason.strip():
-            raise ValueError("remote_addresses Any lets everybody in: name the practice's network, or say why (reason: …)")
+        if (everybody := list(filter(wide, self.remote_addresses))) and not self.reason.strip():
+            raise ValueError(
+                f"remote_addresses {everybody[0]} lets everybody in: name the practice's network, or say why (reason: …)"
+            )
         return self
 
     def in_group(self, group: str) -> FirewallRule:

@@ -23,7 +23,7 @@ from opdeploy.resources.local_user import Instant, LocalUser
 from opdeploy.resources.service import Grant, Service
 from opdeploy.resources.user_right import UserRight
 from opdeploy.resources.values import LocalPath
-from opdeploy.roles import Required, RoleSettings
+from opdeploy.roles import Required, RoleSettings, wide
 
 ADMINISTRATORS = Principal.of_sid("S-1-5-32-544")
 REMOTE_DESKTOP_USERS = Principal.of_sid("S-1-5-32-555")
@@ -49,7 +49,6 @@ ESSENTIAL = (
     "csrss", "lsaiso", "lsass", "lsm", "msmpeng", "powershell", "services", "smss", "svchost", "system", "wininit", "winlogon",
     "winrshost", "wsmprovhost",
 )  # fmt: skip
-WIDEST = {4: 2**24, 6: 2**96}  # addresses: 10.0.0.0/8, and an IPv6 /32
 CHANGING = ("Write", "Delete", "DeleteSubdirectoriesAndFiles", "ChangePermissions", "TakeOwnership")
 
 # ---------------------------------------------------------------- the endpoint's functions: fixed texts
@@ -140,7 +139,7 @@ def _network(text: str) -> str:
         network = ip_network(text)
     except ValueError:
         raise ValueError(f"{text!r}: expected a network or address of the practice, such as 10.20.0.0/24") from None
-    if network.num_addresses > WIDEST[network.version]:
+    if wide(str(network)):
         raise ValueError(f"{text} is wider than a network of one's own can be: name the practice's")
     return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from labs import box
 from roles_at_hand import refused, shipped
 from roles_on_lab import applied, converges, job, open_items, planned
@@ -80,6 +81,12 @@ def test_any_needs_a_reason(tmp_path: Path) -> None:
     assert refused(tmp_path, given.replace("nothing secret there", "' '")) == (
         "firewall.rules.OP-In: remote_addresses Any lets everybody in: name the practice's network, or say why (reason: …)"
     )
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "'::/0'", "0.0.0.0-255.255.255.255", "128.0.0.0/1", "Internet"])
+def test_so_does_what_comes_to_the_same(tmp_path: Path, everybody: str) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24, {everybody}]}}}}}}"
+    assert f"remote_addresses {everybody.strip(chr(39))} lets everybody in" in refused(tmp_path, given)
 
 
 def test_what_a_rule_can_not_be(tmp_path: Path) -> None:

@@ -106,6 +106,11 @@ REFUSED = [
         f"op_services.products.op_exchange_network.openings.OP-Exchange-Network-In: {NO_ADDRESSES}",
     ),
     (
+        "local_ports: 4711, remote_addresses: [10.20.0.0/24]",
+        "local_ports: 4711, remote_addresses: [0.0.0.0/0]",
+        f"op_services.products.op_exchange_network.openings.OP-Exchange-Network-In: {OPENED.replace('Any', '0.0.0.0/0')}",
+    ),
+    (
         "OP-HL7-In: {",
         "HL7-In: {",
         "ophl7.openings.HL7-In: a rule's id begins with OP-, so that it is known for ours: OP-HL7-In",

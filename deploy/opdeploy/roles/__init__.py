@@ -22,7 +22,7 @@ What is wrong with a role is a `UsageError` that names the place in its `role.py
 from opdeploy.roles.compiling import compile
 from opdeploy.roles.finding import Role, Roles, find
 from opdeploy.roles.installer import Installer
-from opdeploy.roles.opening import GROUP, Opening
+from opdeploy.roles.opening import GROUP, Opening, wide
 from opdeploy.roles.product import Product, kept_running
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
@@ -47,5 +47,6 @@ __all__ = [
     "keyed",
     "sources",
     "unscanned",
+    "wide",
     "with_key",
 ]

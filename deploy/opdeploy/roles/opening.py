@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Self
 
 from pydantic import model_validator
 
 from opdeploy.resources.base import OPTION
-from opdeploy.resources.firewall_rule import ANY_OF_THEM, FirewallRule
+from opdeploy.resources.firewall_rule import FirewallRule
 
 GROUP = "OP"
+WIDEST = {4: 2**24, 6: 2**96}  # addresses in one entry: 10.0.0.0/8, and an IPv6 /32
+
+
+def wide(address: str) -> bool:
+    """Whether it is more than a network of one's own can be; `address` as a firewall rule has it."""
+    first, _, last = address.partition("-")
+    if not re.fullmatch(r"[0-9a-fA-F:.]+(/\d+)?", first):
+        return address in ("Any", "Internet")
+    network = ip_network(first)
+    size = int(ip_address(last)) - int(ip_address(first)) + 1 if last else network.num_addresses
+    return size > WIDEST[network.version]
 
 
 class Opening(FirewallRule):
@@ -18,7 +31,7 @@ class Opening(FirewallRule):
     enabled: bool | None = True
     """Whether it counts."""
     reason: Annotated[str, OPTION] = ""
-    """Why it is open to any address; needed with `remote_addresses: Any`."""
+    """Why it is open to any address; needed with `remote_addresses: Any`, and with more than a network of one's own (/8)."""
 
     @model_validator(mode="after")
     def _says_from_where(self) -> Self:
@@ -28,8 +41,8 @@ class Opening(FirewallRule):
             raise ValueError(f"a product's rule is there, and in the group {GROUP}: take group and absent out")
         if self.remote_addresses is None:
             raise ValueError("a rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
-        if self.remote_addresses == ANY_OF_THEM and not self.reason.strip():
-            raise ValueError("remote_addresses Any opens it to everybody: name addresses, or say why (reason: …)")
+        if (everybody := list(filter(wide, self.remote_addresses))) and not self.reason.strip():
+            raise ValueError(f"remote_addresses {everybody[0]} opens it to everybody: name addresses, or say why (reason: …)")
         return self
 
     def rule(self) -> FirewallRule:
