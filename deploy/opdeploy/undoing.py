@@ -37,17 +37,17 @@ class Left:
 
 def undoing(desired: Desired, roles: Collection[str], found: Found) -> tuple[Desired, tuple[Left, ...]]:
     """What a host should be once `roles` (of those that it has) are taken back, and what of them stays."""
-    back: list[Managed] = []
-    left: list[Left] = []
-    for managed in desired.resources:
-        if not set(managed.roles) & set(roles):
-            continue
-        told = _undone(managed, roles, found)
-        if isinstance(told, Resource):
-            back.append(replace(managed, resource=told))
-        elif told:
-            left.append(Left(managed.resource, told))
-    return Desired(tuple(back)), tuple(left)
+    told = [(managed, _undone(managed, roles, found)) for managed in desired.resources if set(managed.roles) & set(roles)]
+    back = [(managed, way) for managed, way in told if isinstance(way, Resource)]
+    going = {token for managed, way in back if way.absent for token in managed.resource.brings()}
+    left = [Left(managed.resource, why + _lost(managed, roles, going)) for managed, why in told if isinstance(why, str) and why]
+    return Desired(tuple(replace(managed, resource=way) for managed, way in back)), tuple(left)
+
+
+def _lost(managed: Managed, roles: Collection[str], going: Collection[str]) -> str:
+    """What another role wants is no safer for that when the program that brought it is removed."""
+    wanted = set(managed.roles) - set(roles)
+    return ", and yet the program that brought it is removed" if wanted and managed.resource.provides() & set(going) else ""
 
 
 def _undone(managed: Managed, roles: Collection[str], found: Found) -> Resource | str:

@@ -18,10 +18,12 @@ from opdeploy.engine import fleet
 from opdeploy.keeping import kept
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
-from opdeploy.planning import Desired
+from opdeploy.planning import Desired, Managed
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.event_log import EventLog
+from opdeploy.resources.installers import Source
 from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.package import Detect, Package
 from opdeploy.resources.reachable import Reachable
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
@@ -145,6 +147,15 @@ def test_what_another_role_wants_stays(db1: Box, store: Store) -> None:
     apply(store, replace(job, desired=Desired(shared)))
     desired, (left,) = undoing(Desired(shared), {"one"}, lambda resource: None)
     assert (desired.resources, left.why) == ((), "still wanted by other")
+
+
+def test_what_another_role_wants_goes_with_its_program_and_that_is_said() -> None:
+    program = Package(name="OP", type="inno", detect=Detect(key="OP_is1"), source=Source(path=r"D:\op.exe"), sha256="0" * 64,
+                      provides_services=["OPMsg"])  # fmt: skip
+    service = Managed(Service(name="OPMsg", state="running"), ("one", "other"))
+    desired, (left,) = undoing(Desired((Managed(program, ("one",)), service)), {"one"}, lambda resource: None)
+    assert [managed.resource.absent for managed in desired.resources] == [True]
+    assert left.why == "still wanted by other, and yet the program that brought it is removed"
 
 
 def test_the_first_record_is_kept_and_taking_back_forgets_it(db1: Box, store: Store) -> None:
