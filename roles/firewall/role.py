@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import OPTION, Resource, Scope
+from opdeploy.resources.desired import Because
 from opdeploy.resources.firewall_rule import FirewallRule
-from opdeploy.roles import RoleSettings, keyed, wide
+from opdeploy.roles import RoleSettings, keyed, told_why, wide
 
 
 class Rule(FirewallRule):
@@ -54,7 +55,7 @@ class Settings(RoleSettings):
     """The practice's own: each rule's id, and below it what it allows or blocks."""
 
 
-def resources(firewall: Settings, host: Host) -> Iterator[Resource | Scope]:
+def resources(firewall: Settings, host: Host) -> Iterator[Resource | Scope | Because]:
     for rule in firewall.rules.values():
-        yield rule.in_group(firewall.group)
+        yield told_why(rule.in_group(firewall.group), rule.reason)
     yield Scope(FirewallRule, firewall.group, firewall.exact)

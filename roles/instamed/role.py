@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.reachable import Reachable
 from opdeploy.roles import Product, Required
 
@@ -20,5 +21,5 @@ class Settings(Product):
     """What it has to get through to, by name and port: tried from the host at every plan."""
 
 
-def resources(instamed: Settings, host: Host) -> Iterator[Resource]:
+def resources(instamed: Settings, host: Host) -> Iterator[Resource | Because]:
     yield from instamed.resources("Instamed Connect Batch Agent")

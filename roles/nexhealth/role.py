@@ -18,6 +18,7 @@ from opdeploy.inventory import Host
 from opdeploy.model import Secret
 from opdeploy.resources.base import Resource, Scope
 from opdeploy.resources.defender_exclusion import DefenderExclusion
+from opdeploy.resources.desired import Because
 from opdeploy.resources.manual_step import ManualStep
 from opdeploy.resources.package import Package
 from opdeploy.resources.reachable import Reachable
@@ -132,7 +133,7 @@ class Settings(RoleSettings):
         return SqlLogin.model_validate(given)
 
 
-def resources(nexhealth: Settings, host: Host) -> Iterator[Resource | Scope]:
+def resources(nexhealth: Settings, host: Host) -> Iterator[Resource | Scope | Because]:
     yield nexhealth.sql_login()
     for name, port in [(nexhealth.https_host, HTTPS), *((nexhealth.salt_master, port) for port in SALT_PORTS)]:
         yield Reachable(name=name, port=port)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from opdeploy.inventory import Host, InventoryError, Problem
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.roles import Product
 
 NEEDS = ("support_account", "firebird", "op_folders")
@@ -15,7 +16,7 @@ class Settings(Product):
     pass
 
 
-def resources(backup: Settings, host: Host) -> Iterator[Resource]:
+def resources(backup: Settings, host: Host) -> Iterator[Resource | Because]:
     if "firebird" not in host.variables:
         raise InventoryError([_without_firebird(host)])
     yield from backup.resources("OP Backup")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.service import Service
 from opdeploy.resources.values import LocalPath
 from opdeploy.roles import Product, keyed
@@ -23,5 +24,5 @@ class Settings(Product):
     """Its services by their short names; OP names none."""
 
 
-def resources(client: Settings, host: Host) -> Iterator[Resource]:
+def resources(client: Settings, host: Host) -> Iterator[Resource | Because]:
     yield from client.resources("OP Client")

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from opdeploy.inventory import Host
 from opdeploy.model import Principal
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.scheduled_task import ScheduledTask
 from opdeploy.resources.service import Service
 from opdeploy.resources.values import LocalPath
@@ -116,7 +117,7 @@ class Settings(RoleSettings):
         return self
 
 
-def resources(settings: Settings, host: Host) -> Iterator[Resource]:
+def resources(settings: Settings, host: Host) -> Iterator[Resource | Because]:
     for id, name in NAMES.items():
         if product := getattr(settings.products, id):
             yield from product.resources(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.roles import Product
 
 NEEDS = ("support_account", "firebird", "op_client")  # it updates what is installed
@@ -15,5 +16,5 @@ class Settings(Product):
     pass
 
 
-def resources(update: Settings, host: Host) -> Iterator[Resource]:
+def resources(update: Settings, host: Host) -> Iterator[Resource | Because]:
     yield from update.resources("OP Web Update")

@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from opdeploy.inventory import Host
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.manual_step import ManualStep
 from opdeploy.resources.values import Text
 from opdeploy.roles import Product, Required
@@ -50,7 +51,7 @@ class Settings(Product):
         return self
 
 
-def resources(interface: Settings, host: Host) -> Iterator[Resource]:
+def resources(interface: Settings, host: Host) -> Iterator[Resource | Because]:
     yield from interface.resources("OPHL7Service")
     yield from _steps_with_pm(interface) if interface.patients == "pm" else _steps_with_op(interface)
     yield from _steps_always(interface)

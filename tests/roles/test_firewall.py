@@ -83,6 +83,16 @@ def test_any_needs_a_reason(tmp_path: Path) -> None:
     )
 
 
+def test_the_reason_stands_in_every_plan(tmp_path: Path) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: Any, reason: nothing secret there}}}}}}"
+    with box() as server:
+        wanted = job(tmp_path, server, given)
+        for _ in range(2):
+            (item,) = planned(tmp_path, wanted).items
+            assert item.change.reason == "open to any address, because: nothing secret there"
+            applied(tmp_path, wanted)
+
+
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "'::/0'", "0.0.0.0-255.255.255.255", "128.0.0.0/1", "Internet"])
 def test_so_does_what_comes_to_the_same(tmp_path: Path, everybody: str) -> None:
     given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24, {everybody}]}}}}}}"

@@ -22,7 +22,7 @@ What is wrong with a role is a `UsageError` that names the place in its `role.py
 from opdeploy.roles.compiling import compile
 from opdeploy.roles.finding import Role, Roles, find
 from opdeploy.roles.installer import Installer
-from opdeploy.roles.opening import GROUP, Opening, wide
+from opdeploy.roles.opening import GROUP, Opening, told_why, wide
 from opdeploy.roles.product import Product, kept_running
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
@@ -46,6 +46,7 @@ __all__ = [
     "kept_running",
     "keyed",
     "sources",
+    "told_why",
     "unscanned",
     "wide",
     "with_key",

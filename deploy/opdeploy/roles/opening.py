@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from opdeploy.resources.base import OPTION
+from opdeploy.resources.base import OPTION, Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.firewall_rule import FirewallRule
 
 GROUP = "OP"
@@ -45,6 +46,12 @@ class Opening(FirewallRule):
             raise ValueError(f"remote_addresses {everybody[0]} opens it to everybody: name addresses, or say why (reason: …)")
         return self
 
-    def rule(self) -> FirewallRule:
+    def rule(self) -> Resource | Because:
+        """Its reason is told in every plan."""
         told = {name: getattr(self, name) for name in FirewallRule.model_fields if getattr(self, name) is not None}
-        return FirewallRule.model_validate({"display_name": self.name, **told, "group": GROUP})
+        return told_why(FirewallRule.model_validate({"display_name": self.name, **told, "group": GROUP}), self.reason)
+
+
+def told_why(rule: FirewallRule, reason: str) -> Resource | Because:
+    everybody = rule.remote_addresses and any(map(wide, rule.remote_addresses))
+    return Because(rule, f"open to any address, because: {reason.strip()}") if everybody else rule

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from opdeploy.resources.base import Resource
+from opdeploy.resources.desired import Because
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.package import Package
 from opdeploy.resources.reachable import Reachable
@@ -44,7 +45,7 @@ class Product(RoleSettings):
     reaches: tuple[Reachable, ...] = Field(default=())
     """What it has to get through to: tried from the host at every plan."""
 
-    def resources(self, name: str) -> Iterator[Resource]:
+    def resources(self, name: str) -> Iterator[Resource | Because]:
         yield self._package(name)
         yield from (Directory(path=folder) for folder in self.folders)
         yield from map(kept_running, self.services.values())
