@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 from roles_at_hand import ENVIRONMENT, inventory
@@ -19,6 +20,7 @@ from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
 from opdeploy.store import Store
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/steps.schema.json").read_text(encoding="utf-8"))
 DISK = {
     "id": "take-the-disk-home",
     "title": "Take the disk home",
@@ -54,7 +56,9 @@ class Desk:
         return Done(code, shown.out, shown.err)
 
     def listed(self) -> list[dict[str, Any]]:
-        return json.loads(self("list", "--format", "json").out)["steps"]
+        document = json.loads(self("list", "--format", "json").out)
+        jsonschema.validate(document, SCHEMA)
+        return document["steps"]
 
     def signed(self) -> dict[str, list[str]]:
         store = Store.open(self.folder / "store")
