@@ -179,3 +179,11 @@ def test_the_agent_can_neither_force_a_registration_nor_leave_winrm_to_restart(s
     again = cmdlet_write("Register-PSSessionConfiguration", Name="OP-Support", Path=PSSC, NoServiceRestart=True, Force=True)
     (answer,) = Host(state).computer.ask([again], 1, source=SOURCE)
     assert answer.id.startswith("opdeploy.NotListed")
+
+
+def test_what_its_functions_say_can_be_read_before_it_is_signed(state: State) -> None:
+    host = Host(state)
+    (change,) = host.plan(desired("jea_endpoint", FULL))
+    said = change.resource.words(change, None)
+    assert said[:2] == ["--- Clear-OpCache on the host", "+++ Clear-OpCache to be"]
+    assert "+Remove-Item 'C:\\OP\\cache' # }}} ’ „Öß“" in said

@@ -18,6 +18,7 @@ None (PowerShell's InitialSessionStateProvider.cs; github.com/PowerShell/JEA/iss
 from __future__ import annotations
 
 import base64
+import difflib
 import hashlib
 import re
 import uuid
@@ -208,6 +209,13 @@ class JeaEndpoint(Resource):
         if change.action != "create":
             return ""
         return "WinRM then runs in a process of its own as LocalSystem, and goes on so when the endpoint is removed"
+
+    def words(self, change: Change[Any], answers: Answers) -> list[str]:
+        """What its functions say, line by line: whoever signs a plan has to read what they let people do."""
+        if not change.touches("functions") or self.absent:
+            return []
+        before = {one.name: one.body for one in (change.actual.functions if change.actual else ())}
+        return [line for one in self.functions for line in _lines(one, before.get(one.name, ""))]
 
     def afterwards(self, change: Change[Any]) -> frozenset[str]:
         return frozenset({RESTART_WINRM}) if change.action == "remove" or self._registers(change) else frozenset()
@@ -412,3 +420,8 @@ def _registration(plugin: wsman_plugin.Plugin | None, found: Found, answers: Ans
     if plugin.allowed != frozenset(who.sid for who in found.allowed(answers)):
         return "open to others than the files say"
     return OF_THESE
+
+
+def _lines(function: Function, before: str) -> Iterator[str]:
+    now = function.body.splitlines()
+    return difflib.unified_diff(before.splitlines(), now, f"{function.name} on the host", f"{function.name} to be", lineterm="")
