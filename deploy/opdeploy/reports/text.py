@@ -68,7 +68,7 @@ def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[L
     yield list(_notes(host))
     shown = [item for item in host.resources if detail.verbose or _differs(item) or item.change.reason]
     yield [line for item in shown for line in _item(item, command, detail)]
-    yield list(_manual_steps(host, detail))
+    yield list(_manual_steps(host, detail, whole=command == "plan"))
     if host.items:
         yield [("  " + _counted(_counts(host.items)), "")]
     elif not host.error and not host.warnings:
@@ -166,19 +166,24 @@ def _last(applied: str) -> str:
 # ---------------------------------------------------------------- what a person does
 
 
-def _manual_steps(host: HostResult, detail: Detail) -> Iterator[Line]:
-    """The open ones; those that are signed off only where all is shown."""
+def _manual_steps(host: HostResult, detail: Detail, whole: bool) -> Iterator[Line]:
+    """The open ones; those that are signed off only where all is shown. Not `whole`: a line each, for every night."""
     shown = [item.change for item in host.manual_steps if detail.verbose or item.change.verdict != "in_sync"]
     if shown:
         yield f"  manual steps ({open_steps(host.items)} open)", "bold"
     for change in shown:
-        yield from _manual_step(change)
+        yield _step_head(change)
+        yield from _manual_step(change) if whole or detail.verbose else ()
+
+
+def _step_head(change: Change[Any]) -> Line:
+    step, mark = change.resource, sign(change)
+    head = f"  {mark} {printable(step.key):<18} {printable(step.title):<46} {', '.join(change.roles)}"
+    return head.rstrip(), STYLES[mark]
 
 
 def _manual_step(change: Change[Any]) -> Iterator[Line]:
-    step, mark = change.resource, sign(change)
-    head = f"  {mark} {printable(step.key):<18} {printable(step.title):<46} {', '.join(change.roles)}"
-    yield head.rstrip(), STYLES[mark]
+    step = change.resource
     yield from ((line, "") for line in step_lines(step))
     if change.reason:
         yield f"      {printable(change.reason)}", "dim"
