@@ -203,7 +203,8 @@ def test_a_store_of_the_first_schema_is_brought_up_and_keeps_what_it_has(tmp_pat
     old = Store.open(tmp_path)
     old.record(runs.FLEET)
     old.set_password("db1", "op", runs.secret(), "1")
-    old._connection.executescript("DROP TABLE steps; ALTER TABLE changes DROP COLUMN reboot; DROP TABLE found; PRAGMA user_version = 1;")
+    undone = "DROP TABLE steps; ALTER TABLE changes DROP COLUMN reboot; DROP TABLE found;"
+    old._connection.executescript(f"{undone} PRAGMA user_version = 1;")
     old.close()
     store = Store.open(tmp_path)
     store.sign_step("db1", "swap-disks", "digest", "anna", "done")
