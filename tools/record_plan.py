@@ -18,7 +18,7 @@ from rich.text import Text
 
 PROJECT = Path(__file__).parents[1]
 OPDEPLOY = Path(sys.executable).with_name("opdeploy")
-SHOWN = ("plan", "--limit", "db1", "--role", "support_account", "--role", "op_services", "--role", "firewall", "--commands")
+SHOWN = ("plan", "--limit", "db1", "--role", "support_account", "--role", "firebird", "--role", "firewall", "--commands")
 WIDTH = 132
 
 
