@@ -2,8 +2,13 @@
 
 import signal
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from labs import Box, box
+
+from opdeploy.store import Store
 
 # A shell's background job ignores Ctrl-C, and its children would too.
 for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
@@ -15,3 +20,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count} tests: {reason}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def db1() -> Iterator[Box]:
+    with box() as made:
+        yield made

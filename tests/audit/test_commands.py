@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -42,19 +41,6 @@ SHUT = Directory(path=r"D:\X", inherits=False, keep_inherited=False)
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
     return desired_by_host(tmp_path_factory.mktemp("practice") / "lab")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def db1() -> Iterator[Box]:
-    with box() as made:
-        yield made
 
 
 def planned(store: Store, job: engine.Job) -> HostResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,13 +64,6 @@ RUNS: dict[str, tuple[Doing, list[Resource]]] = {
     "apply, 1 registry value to change": (apply, values(1)),
     "apply, 10 registry values to change": (apply, values(10)),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
 
 
 def test_every_row_of_the_table_is_run() -> None:

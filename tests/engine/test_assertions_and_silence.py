@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
-import pytest
-from labs import Box, box
+from labs import Box
 
 from opdeploy import engine
 from opdeploy.lab.windows import cmdlets_defender, registry
@@ -22,19 +19,6 @@ from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 
 EXCLUSION = DefenderExclusion(type="path", value=r"D:\OP\data")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def db1() -> Iterator[Box]:
-    with box() as made:
-        yield made
 
 
 def apply(store: Store, db1: Box, *resources: Resource) -> HostResult:

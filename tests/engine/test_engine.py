@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,19 +35,6 @@ RESOURCES: tuple[Resource, ...] = (
     ),
     Service(name="Spooler", state="stopped", start_mode="disabled"),
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def db1() -> Iterator[Box]:
-    with box() as made:
-        yield made
 
 
 def plan(store: Store, *jobs: engine.Job) -> list[HostResult]:

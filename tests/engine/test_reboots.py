@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from labs import Box, box
+from labs import Box
 
 from opdeploy import engine
 from opdeploy.calls import host_read
 from opdeploy.engine import fleet
-from opdeploy.lab.windows import registry, servers
+from opdeploy.lab.windows import registry
 from opdeploy.lab.windows.cmdlets_machine import WAITING
 from opdeploy.model import ExitCode, HostError, LogonRefused
 from opdeploy.reports.text import plain, run_text
@@ -28,12 +27,6 @@ from opdeploy.windows.station import Station
 
 STOPPED = Service(name="Spooler", state="stopped", start_mode="manual")
 RENAMES = r"SYSTEM\CurrentControlSet\Control\Session Manager"
-
-
-@pytest.fixture
-def db1() -> Iterator[Box]:
-    with box(servers.database_server()) as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

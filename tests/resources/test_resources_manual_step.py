@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -26,13 +25,6 @@ from opdeploy.store.snapshots import take
 TEXTS = {"title": "Take the disk home", "who": "whoever closes", "how": "Eject it.\nPack it.", "why": "fire"}
 STEP = ManualStep(id="take-the-disk-home", **TEXTS)
 RUN = Run("apply", "1", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(params=[servers.database_server, partial(servers.bare, 26100, "ServerNT")], ids=["believable", "bare"])

@@ -9,7 +9,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,6 @@ from opdeploy.store.records import NAME, default_folder
 ITEM = Item(runs.FIREBIRD)
 SECRET = Item(runs.user(enabled=(True, False), password=(None, runs.secret())))
 FIREBIRD = ("service", "FirebirdServerDefaultInstance")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "store")
-    yield opened
-    opened.close()
 
 
 def rows(folder: Path, query: str) -> list[dict[str, Any]]:
