@@ -37,6 +37,12 @@ SKIPPED = "opdeploy.Skipped"
 
 Answer = Any | Failure
 
+# What a verb may do is listed in the agent by these arguments.
+NAMED_BY = {
+    "cmdlet.read": ("name",), "cmdlet.write": ("name",), "cim.read": ("class",), "program.write": ("program", "command"),
+    "export.read": ("what",), "sql.read": ("statement",), "sql.write": ("statement",),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Call:
@@ -47,6 +53,11 @@ class Call:
     def key(self) -> str:
         """Canonical text: equal calls have equal keys. A secret stands there by its source, never by its value."""
         return json.dumps([self.verb, shown(self.args)], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+    @property
+    def told(self) -> str:
+        """What it is, without what it is about: ``cmdlet.read Get-Service``."""
+        return " ".join([self.verb, *(str(self.args[name]) for name in NAMED_BY.get(self.verb, ()))])
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and isinstance(other, Call) and self.key == other.key

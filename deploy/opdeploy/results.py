@@ -9,6 +9,7 @@ from typing import Any, Literal
 from opdeploy.model import Change, ExitCode, Machine, Outcome
 from opdeploy.reboots import Reboot
 
+Command = Literal["plan", "apply", "drift", "remove"]
 Status = Literal["in_sync", "changes", "unknown", "unreachable", "failed"]
 VERDICTS = ("in_sync", "would_change", "unknown", "not_applicable")
 _CODES: dict[Status, ExitCode] = {
@@ -32,6 +33,71 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a host was sent and what a plan rests on, for who must believe that nothing was written.
+
+    `sent`: every verb, with its cmdlet, program or class, sorted. `agents`: SHA-256 of each text that ran there.
+    `answers`: keyed digest of the raw answers (`store.keys.digest`).
+    """
+
+    sent: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    answers: str = ""
+
+
+DriftKind = Literal["corrective", "intentional", "never_applied", "waived", "unknown"]
+
+
+@dataclass(frozen=True)
+class Waived:
+    """What a waiver accepts of one difference, until a date (ISO 8601)."""
+
+    properties: tuple[str, ...]
+    reason: str
+    by: str
+    until: str
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Where a difference comes from, and since when it is known, ISO 8601 UTC.
+
+    ``corrective``: the host was as desired and is not any more. ``intentional``: the inventory moved on and was not applied.
+    """
+
+    kind: DriftKind
+    first_seen: str
+    last_seen: str  # by a run before this one; '' for none
+    waived: tuple[Waived, ...] = ()
+
+
+@dataclass(frozen=True)
+class WaiverUse:
+    """What became of one waiver of the inventory in a drift check. `at`: file:line."""
+
+    at: str
+    hosts: str
+    resource: str
+    properties: tuple[str, ...]
+    reason: str
+    by: str
+    until: str
+    state: Literal["used", "unused", "expired"]
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One signed word on a plan, verified. `key` as `ssh-keygen -l` prints it: ``SHA256:…``."""
+
+    by: str
+    decision: Literal["approve", "reject"]
+    at: str
+    note: str
+    expires: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Item:
     """One resource of a host in a run: its change, the calls it amounts to, and after an apply what came of it."""
 
@@ -42,6 +108,7 @@ class Item:
     error: str = ""
     reboot: str = ""  # why Windows wants to be started anew for it, where an apply made it
     last_applied: str = ""  # drift: when we last applied this resource, ISO 8601; '' if never
+    drift: Drift | None = None  # of a drift check: where the difference comes from
 
     @property
     def id(self) -> str:
@@ -60,6 +127,8 @@ class Item:
             return ExitCode.OK
         if self.outcome == "applied" or self.change.verdict in ("in_sync", "not_applicable"):
             return ExitCode.OK
+        if self.drift and self.drift.kind == "waived":
+            return ExitCode.OK
         return ExitCode.UNKNOWN if self.change.verdict == "unknown" else ExitCode.CHANGES
 
 
@@ -75,6 +144,7 @@ class HostResult:
     error_status: Status = "unreachable"
     warnings: tuple[str, ...] = ()
     reboot: Reboot = Reboot()
+    evidence: Evidence = Evidence()
 
     @property
     def reason(self) -> str:
@@ -106,13 +176,17 @@ class HostResult:
 class Run:
     """Everything a report, a record or a plan file is made from."""
 
-    command: Literal["plan", "apply", "drift"]
+    command: Command
     run_id: str
     created_at: str  # ISO 8601, UTC
     by: str  # who, from where: 'anna@admin-pc'
     inventory: str
     sources: str  # digest of all that the desired state came from
     hosts: tuple[HostResult, ...] = field(default_factory=tuple)
+    from_snapshots: bool = False  # nothing is known of now
+    plan: str = ""  # the digest of the plan file that was applied
+    approvals: tuple[Approval, ...] = ()
+    waivers: tuple[WaiverUse, ...] = ()
 
     @property
     def code(self) -> ExitCode:

@@ -21,6 +21,7 @@ from opdeploy.calls import Failure, host_read, password_record, step_record
 from opdeploy.model import ExitCode, OpdeployError, UsageError
 from opdeploy.results import Item
 from opdeploy.store import Store
+from opdeploy.store.database import APPLICATION, MIGRATIONS
 from opdeploy.store.records import NAME, default_folder
 
 ITEM = Item(runs.FIREBIRD)
@@ -191,17 +192,21 @@ def test_a_sign_off_can_be_withdrawn(store: Store) -> None:
     assert (store.steps("db1"), list(store.steps("db2"))) == ({}, ["swap-disks"])
 
 
-def test_a_store_of_the_first_schema_is_brought_up_and_keeps_what_it_has(tmp_path: Path) -> None:
-    old = Store.open(tmp_path)
-    old.record(runs.FLEET)
-    old.set_password("db1", "op", runs.secret(), "1")
-    undone = "DROP TABLE steps; ALTER TABLE changes DROP COLUMN reboot; DROP TABLE found;"
-    old._connection.executescript(f"{undone} PRAGMA user_version = 1;")
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_store_of_an_earlier_schema_is_brought_up_and_keeps_what_it_has(version: int, tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    (tmp_path / NAME).unlink()
+    old = sqlite3.connect(tmp_path / NAME)
+    old.executescript("".join(MIGRATIONS[:version]))
+    old.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version};")
+    old.execute("INSERT INTO passwords VALUES ('db1', 'op', ?, '1')", [runs.secret().fingerprint((tmp_path / "key").read_bytes())])
+    old.commit()
     old.close()
     store = Store.open(tmp_path)
+    store.record(runs.FLEET)
     store.sign_step("db1", "swap-disks", "digest", "anna", "done")
     assert store.answer(password_record("op", runs.secret()), "db1") == {"same": True, "set_at": "1"}
-    assert rows(tmp_path, "SELECT count(*) AS n FROM runs") == [{"n": 1}]
+    assert rows(tmp_path, "SELECT count(*) AS n FROM hosts") == [{"n": 3}]
 
 
 # ---------------------------------------------------------------- the folder

@@ -154,7 +154,8 @@ def _guarded(state: State, task: Task, work: Work) -> HostResult:
         result = task.failed(error)
     finally:
         task.station.close()
-    return replace(result, cost=task.station.cost, warnings=task.warnings)  # what closing took is part of it
+    evidence = replace(task.station.evidence, answers=result.evidence.answers)
+    return replace(result, cost=task.station.cost, warnings=(*task.warnings, *result.warnings), evidence=evidence)  # closing too
 
 
 @contextmanager

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pyinfra.api import State
 
 from opdeploy import guard, reboots
-from opdeploy.calls import Write
+from opdeploy.calls import Failure, Write
 from opdeploy.commands import line
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.model import Change, HostError, Machine
 from opdeploy.planning import Observation, World, foreseen, machine
 from opdeploy.reboots import Reboot
-from opdeploy.results import HostResult, Item
-from opdeploy.store import Store
+from opdeploy.results import Evidence, HostResult, Item
+from opdeploy.store import Store, keys
 from opdeploy.windows.station import Records
 
 NOT_YET = "<known after apply>"
@@ -39,9 +40,15 @@ def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progre
         task.connect()
         result = host_result(task, items(task.job, task.station.around(), store))
         progress(task.name, 1, 1, "planned")
-        return result
+        return replace(result, evidence=Evidence(answers=digest(task.station.observation, store)))
 
     return run(jobs, store, options, work)
+
+
+def digest(observation: Observation, store: Store) -> str:
+    """Of all raw answers, under the store's key, since one of them may hold a password."""
+    told = {read: asdict(answer) if isinstance(answer, Failure) else answer for read, answer in observation.items()}
+    return keys.digest(store.key(), json.dumps(told, sort_keys=True, ensure_ascii=True))
 
 
 def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResult:
@@ -53,8 +60,13 @@ def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResul
         world = World(machine(observation), observation, guard.Session(job.host.connection.port))
     except HostError as error:
         return HostResult(job.host.name, error=error.message, hint=error.hint, error_status=error.status)
-    told = Reboot(reboots.pending(observation))
-    return HostResult(job.host.name, items(job, world, store), world.machine, reboot=told)
+    return HostResult(
+        job.host.name,
+        items(job, world, store),
+        world.machine,
+        reboot=Reboot(reboots.pending(observation)),
+        evidence=Evidence(answers=digest(observation, store)),
+    )
 
 
 def observe(

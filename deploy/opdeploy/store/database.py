@@ -55,6 +55,22 @@ MIGRATIONS = (
         at TEXT NOT NULL, PRIMARY KEY (host, kind, identity)
     ) STRICT;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE runs ADD COLUMN findings TEXT;
+    ALTER TABLE runs ADD COLUMN told_at TEXT;
+    ALTER TABLE hosts ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE changes ADD COLUMN drift TEXT NOT NULL DEFAULT '';
+    CREATE TABLE known (
+        host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL, desired TEXT NOT NULL, at TEXT NOT NULL,
+        PRIMARY KEY (host, kind, identity)
+    ) STRICT;
+    CREATE TABLE differences (
+        host TEXT NOT NULL, kind TEXT NOT NULL, identity TEXT NOT NULL, property TEXT NOT NULL, first_seen TEXT NOT NULL,
+        last_seen TEXT NOT NULL, PRIMARY KEY (host, kind, identity, property)
+    ) STRICT;
+    """,
 )
 
 

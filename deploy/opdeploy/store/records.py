@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,10 @@ from opdeploy.results import HostResult, Item, Run
 from opdeploy.store import database, keys
 
 NAME = "runs.sqlite3"
+BEGUN = """
+    INSERT INTO runs (run_id, command, created_at, by_whom, tool, inventory, sources, plan, approvals)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
 SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
@@ -101,9 +105,10 @@ class Store:
 
     def begin(self, run: Run) -> Recorder:
         """A run that is about to happen; its hosts are written by `Recorder.finish`."""
-        row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, None, None)
+        approvals = json.dumps([asdict(approval) for approval in run.approvals])
+        row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, run.plan, approvals)
         with self._writing() as db:
-            db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute(BEGUN, row)
         return Recorder(self, run.run_id)
 
     def record(self, run: Run) -> None:
@@ -250,8 +255,9 @@ class Recorder:
         digest = hashlib.sha256(desired.encode()).hexdigest()
         machine = {"product": host.machine.product, "build": host.machine.build} if host.machine else None
         db.execute("INSERT OR IGNORE INTO desired VALUES (?, ?)", (digest, desired))
-        row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest)
-        db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?)", row)
+        evidence = json.dumps(asdict(host.evidence))
+        row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest, evidence)
+        db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
             if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
                 outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot}

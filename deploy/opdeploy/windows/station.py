@@ -21,8 +21,9 @@ from opdeploy.model import SERVERS, HostError, HostFailed, LogonRefused, Machine
 from opdeploy.planning import Desired, Observation, World
 from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Answers, Resource
-from opdeploy.results import Cost
+from opdeploy.results import Cost, Evidence
 from opdeploy.store import Store
+from opdeploy.windows import agent
 from opdeploy.windows import session as winrm_session
 from opdeploy.windows.sending import Sending, Source, opened
 from opdeploy.windows.session import Counters, Session, Target
@@ -81,6 +82,8 @@ class Station:
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
     _writing: bool = False
+    _sent: set[str] = field(default_factory=set)
+    _agents: set[str] = field(default_factory=set)
 
     def __copy__(self) -> Station:
         """pyinfra copies what it keeps as host data; there is one session, so there is one station."""
@@ -133,6 +136,7 @@ class Station:
         return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
 
     def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
+        self._sent |= {one.told for call in calls for one in (call, *call.args.get("order", ()))}
         try:
             answers = self._open(write=writes > 0).ask(calls, writes=writes, deadline=seconds)
         except HostError:
@@ -206,6 +210,11 @@ class Station:
         loader = spent[-1].loader if spent else "plain"
         return Cost(int(total("posts")), int(total("bytes_sent")), int(total("bytes_received")), total("seconds"), loader)
 
+    @property
+    def evidence(self) -> Evidence:
+        """What was sent so far; the answers are `engine`'s to digest, at the moment when it plans from them."""
+        return Evidence(tuple(sorted(self._sent)), tuple(sorted(self._agents)))
+
     def close(self) -> None:
         if self._session:
             self._spent.append(self._session.counters)
@@ -225,6 +234,7 @@ class Station:
             finally:
                 self.opening = False
             self._writing = write
+            self._agents.add(agent.sent_digest(write))
         return self._session
 
 

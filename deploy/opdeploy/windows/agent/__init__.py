@@ -54,6 +54,11 @@ def source(write: bool) -> str:
     return "".join(_text(name) for name in names)
 
 
+def sent_digest(write: bool) -> str:
+    """``sha256:`` and the digest of the source that a session sends: what a host's script-block log shows as one text."""
+    return "sha256:" + hashlib.sha256(source(write).encode()).hexdigest()
+
+
 def digest() -> str:
     """SHA-256 of all five texts: which agent a snapshot was taken with."""
     texts = (_text(name) for name in ("loader", "loader-raw", "loop", "read", "write"))
