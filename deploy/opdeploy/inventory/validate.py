@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from opdeploy.inventory.docstrings import says
 from opdeploy.inventory.problems import InventoryError, Problem, joined, near
 from opdeploy.inventory.secrets import FORMS
 from opdeploy.inventory.yaml_file import Node
@@ -178,6 +179,6 @@ def _fields(model: type[BaseModel]) -> Mapping[str, Any]:
 
 
 def _description(models: list[type[BaseModel]], name: str) -> str:
-    fields = [item for model in models for item in model.model_fields.items()]
-    texts = [field.description for key, field in fields if name == (field.alias or key)]
-    return next((text for text in texts if text), "")
+    fields = [(model, key, field.alias) for model in models for key, field in model.model_fields.items()]
+    texts = (says(model, key) for model, key, alias in fields if name == (alias or key))
+    return next(filter(None, texts), "")

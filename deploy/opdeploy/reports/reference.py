@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from opdeploy.inventory.docstrings import says
 from opdeploy.model import ExitCode, Principal, Secret
 from opdeploy.rendering import show
 from opdeploy.resources import KINDS
@@ -94,7 +95,7 @@ def _settings(model: type[BaseModel], inner: dict[str, tuple[Setting, ...]]) -> 
                 inner[part.__name__] = ()
                 inner[part.__name__] = tuple(_settings(part, inner))
         what = f"list of {_plain(written[0])}" if written else takes(field.annotation)
-        yield Setting(name, _part(model, field), what, _default(field), _says(model, name, field))
+        yield Setting(name, _part(model, field), what, _default(field), _says(model, name))
 
 
 def _part(model: type[BaseModel], field: FieldInfo) -> str:
@@ -104,9 +105,9 @@ def _part(model: type[BaseModel], field: FieldInfo) -> str:
     return {KEY: "key", OPTION: "option"}.get(part, "property") if part else "property"
 
 
-def _says(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+def _says(model: type[BaseModel], name: str) -> str:
     how = comparator(model, name).words if issubclass(model, Resource) else ""
-    return " ".join(filter(None, ((field.description or "").replace("\n", " "), f"Compared {how}." if how else "")))
+    return " ".join(filter(None, (says(model, name).replace("\n", " "), f"Compared {how}." if how else "")))
 
 
 def _default(field: FieldInfo) -> str:

@@ -132,7 +132,7 @@ class Work:
 class Resource(BaseModel):
     """One thing on a host. A property left out (None) is unmanaged; ``absent: true`` is a state."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     KIND: ClassVar[str]
     EXAMPLE: ClassVar[str] = ""  # YAML, as it stands in an inventory

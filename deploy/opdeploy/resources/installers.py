@@ -34,7 +34,7 @@ _FILE_NAME = re.compile(r"[\w.+() -]{1,100}\.(msi|exe)", re.IGNORECASE | re.ASCI
 class LocalFile(BaseModel):
     """A file on the controller's disk, of any size; in an inventory its name below files/, which the project finds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     """Its name below files/."""
@@ -67,7 +67,7 @@ def _https(value: Any) -> Any:
 class Source(BaseModel):
     """A file of the project that is pushed, an address that the host fetches, or a path on the host."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     file: LocalFile | None = None
     """A file below files/ of the project, pushed over the session; in an inventory its name."""
@@ -95,7 +95,7 @@ class Source(BaseModel):
 class Signer(BaseModel):
     """Who must have signed it (Authenticode), both names as the certificate has them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subject: Text
     """The certificate's subject, whole."""

@@ -93,7 +93,7 @@ Program = Annotated[str, AfterValidator(_program)]
 class Parameter(BaseModel):
     """One parameter that may be given: with one of these values, or what a pattern takes whole; else with anything."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, AfterValidator(_parameter)]
     """Its name, without the dash."""
@@ -118,7 +118,7 @@ class Parameter(BaseModel):
 class Cmdlet(BaseModel):
     """One cmdlet, with the parameters that may be given; with none named, all of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, AfterValidator(_cmdlet)]
     """Its name; no wildcard."""
@@ -139,7 +139,7 @@ class Cmdlet(BaseModel):
 class Function(BaseModel):
     """A function of the endpoint's own. It runs in full language, as an administrator: what it takes, it has to check."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, AfterValidator(_cmdlet)]
     """What it is called there: Verb-Noun."""

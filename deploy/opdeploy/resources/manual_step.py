@@ -41,7 +41,7 @@ Lines = Annotated[str, AfterValidator(_lines)]
 class Signature(BaseModel):
     """Who signed a step off, when (ISO 8601 UTC), and what was noted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: str
     """Who signed it off."""

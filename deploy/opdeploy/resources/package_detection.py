@@ -119,7 +119,7 @@ def _key_name(text: str) -> str:
 class Detect(BaseModel):
     """Exactly one way to tell; `view` for a key that both views of the registry have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     product_code: Annotated[Text, AfterValidator(_product_code)] | None = None
     """An MSI's product code."""

@@ -86,7 +86,7 @@ def _limit(value: Any, info: ValidationInfo) -> Any:
 class Restart(BaseModel):
     """How often a task that failed is started again, and how long after."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     count: Annotated[int, Field(ge=1)]
     """How often."""

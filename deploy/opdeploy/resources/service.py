@@ -66,7 +66,7 @@ def _step(text: str) -> str:
 class Recovery(BaseModel):
     """What the control manager does when the service fails; the last step is for every later failure too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     actions: tuple[Annotated[str, AfterValidator(_step)], ...]
     """What is done at the first, second and every later failure: `restart 1m`, `run 30s`, `reboot 5m`, `none`."""
@@ -96,7 +96,7 @@ class Recovery(BaseModel):
 class Grant(BaseModel):
     """What one principal may do with the service."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     principal: Principal
     """Who."""

@@ -67,7 +67,7 @@ def _rights(text: str, info: ValidationInfo) -> str:
 class Permission(BaseModel):
     """What one principal may do through the share; on a host it may be a mask that has no word."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     principal: Principal
     """Who."""

@@ -38,7 +38,7 @@ Name = Annotated[str, AfterValidator(sysname)]
 class TableGrants(BaseModel):
     """What may be done with one table or view."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: Annotated[str, AfterValidator(_table)]
     """With its schema: `dbo.Patient`."""
@@ -54,7 +54,7 @@ class TableGrants(BaseModel):
 class Access(BaseModel):
     """What a login has in one database, where it has a user in any case."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     roles: tuple[Name, ...] = ()
     """Fixed ones (`db_datareader`) or the database's own; whoever is a user has `public`."""

@@ -227,7 +227,7 @@ _ALLOWED = {
 class TriggerSettings(BaseModel):
     """When a task starts: `{when: weekly, at: '02:00', days: [monday, friday]}`. Anything rarer is written as XML."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: Literal["daily", "weekly", "monthly", "once", "startup", "logon"]
     """What kind of moment."""
@@ -304,7 +304,7 @@ class TriggerSettings(BaseModel):
 class ActionSettings(BaseModel):
     """What a task runs. The command is no shell's line: arguments stand apart."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: Text
     """The program; no shell's line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import create_model
 
@@ -14,6 +14,8 @@ OWN = ("name", "absent", "leftover")
 
 
 class _Installer(RoleSettings):
+    SAID_BY: ClassVar = (Package,)
+
     def package(self, name: str, **more: Any) -> Package:
         """The package that it brings; `more` is what the role itself knows of it. Raises ValidationError."""
         return Package(name=name, **{given: getattr(self, given) for given in self.model_fields_set} | more)
