@@ -36,11 +36,12 @@ class Cost:
 class Evidence:
     """What a host was sent and what a plan rests on, for who must believe that nothing was written.
 
-    `sent`: every verb, with its cmdlet, program or class, sorted. `agents`: SHA-256 of each text that ran there.
-    `answers`: keyed digest of the raw answers (`store.keys.digest`).
+    `reads`, `writes`: every verb that was sent, with its cmdlet, program or class, sorted. `agents`: SHA-256 of each text
+    that ran there. `answers`: keyed digest of the raw answers (`store.keys.digest`).
     """
 
-    sent: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     answers: str = ""
 

@@ -155,7 +155,8 @@ def _guarded(state: State, task: Task, work: Work) -> HostResult:
     finally:
         task.station.close()
     evidence = replace(task.station.evidence, answers=result.evidence.answers)
-    return replace(result, cost=task.station.cost, warnings=(*task.warnings, *result.warnings), evidence=evidence)  # closing too
+    warnings = (*task.warnings, *result.warnings)
+    return replace(result, cost=task.station.cost, warnings=warnings, evidence=evidence)  # what closing took is part of it
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Station:
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
     _writing: bool = False
-    _sent: set[str] = field(default_factory=set)
+    _sent: set[tuple[bool, str]] = field(default_factory=set)  # whether it writes, and what it is
     _agents: set[str] = field(default_factory=set)
 
     def __copy__(self) -> Station:
@@ -136,7 +136,7 @@ class Station:
         return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
 
     def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
-        self._sent |= {one.told for call in calls for one in (call, *call.args.get("order", ()))}
+        self._sent |= {(isinstance(one, Write), one.told) for call in calls for one in (call, *call.args.get("order", ()))}
         try:
             answers = self._open(write=writes > 0).ask(calls, writes=writes, deadline=seconds)
         except HostError:
@@ -213,7 +213,8 @@ class Station:
     @property
     def evidence(self) -> Evidence:
         """What was sent so far; the answers are `engine`'s to digest, at the moment when it plans from them."""
-        return Evidence(tuple(sorted(self._sent)), tuple(sorted(self._agents)))
+        reads, writes = (tuple(sorted(told for one, told in self._sent if one is writes)) for writes in (False, True))
+        return Evidence(reads, writes, tuple(sorted(self._agents)))
 
     def close(self) -> None:
         if self._session:
