@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from labs import Box
 from opdeploy import engine
 from opdeploy.calls import host_read
 from opdeploy.engine import fleet
-from opdeploy.lab.windows import registry
+from opdeploy.lab.windows import files, jobs, registry, services
 from opdeploy.lab.windows.cmdlets_machine import WAITING
+from opdeploy.lab.windows.state import State
 from opdeploy.model import ExitCode, HostError, LogonRefused
 from opdeploy.reports.text import plain, run_text
 from opdeploy.resources.base import RESTART_WINRM
@@ -26,6 +28,7 @@ from opdeploy.windows import restarts, session
 from opdeploy.windows.station import Station
 
 STOPPED = Service(name="Spooler", state="stopped", start_mode="manual")
+CARRY_OUT = jobs._carry_out
 RENAMES = r"SYSTEM\CurrentControlSet\Control\Session Manager"
 
 
@@ -111,6 +114,38 @@ def test_winrm_is_started_anew_at_the_very_end_and_the_host_is_answering_then(
     assert db1.state.winrm_started
     assert db1.shells() == 0
     assert not [path for path in db1.state.files if "opdeploy-" in path]
+
+
+def no_service(state: State, id: str) -> None:
+    services.delete(state, "WinRM")
+    CARRY_OUT(state, id)
+
+
+def cut_off(state: State, id: str) -> None:
+    del state.jobs[id]
+
+
+def closed_to_us(state: State, id: str) -> None:
+    CARRY_OUT(state, id)
+    files.find(state, rf"C:\ProgramData\opdeploy-{id}\replies").update(aces=[], control="P")
+
+
+@pytest.mark.parametrize(
+    ("what_happens", "said"),
+    [
+        (no_service, "WinRM is not restarted: Cannot find any service with service name 'WinRM'."),
+        (cut_off, "WinRM is not restarted: its job was cut off"),
+        (closed_to_us, "whether WinRM was restarted can't be told: "),
+    ],
+)
+def test_that_winrm_was_not_started_anew_is_said_in_the_hosts_words(
+    what_happens: Callable[[State, str], None], said: str, db1: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "afterwards", lambda self, change: frozenset({RESTART_WINRM}))
+    monkeypatch.setattr(jobs, "_carry_out", what_happens)
+    host = applied(tmp_path, db1.job([STOPPED]))
+    assert (host.error[: len(said)], host.code, host.items[0].outcome) == (said, ExitCode.FAILED, "applied")
+    assert host.hint.startswith("run Restart-Service WinRM on it")
 
 
 @pytest.mark.usefixtures("wanting")

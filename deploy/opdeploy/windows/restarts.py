@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opdeploy.calls import SESSION_LOST, Failure, Write, boot_read, cmdlet_write, job_close, job_open, job_read, job_start
-from opdeploy.model import HostError, HostFailed
+from opdeploy.calls import SESSION_LOST, Failure, Write, boot_read, cmdlet_write, job_close, job_open, job_start
+from opdeploy.model import HostError, HostFailed, Unknown
 from opdeploy.reboots import booted
-from opdeploy.resources.jobs import job_id
+from opdeploy.resources import jobs
+from opdeploy.resources.base import Answers
 from opdeploy.windows.station import Station, pauses
 
 UNTIL_UP = 1800.0  # seconds: updates may be finished on the way down and up
-RESTART_WINRM = job_id("restart WinRM")
+RESTART_WINRM = jobs.job_id("restart WinRM")
+BY_HAND = "run Restart-Service WinRM on it: new sessions are what this run made of them only then"
 
 
 def reboot(station: Station) -> str:
@@ -32,18 +34,40 @@ def reboot(station: Station) -> str:
 
 
 def restart_winrm(station: Station) -> None:
-    """By a job, since it ends the session that asks for it. Raises HostError where the host does not answer again."""
+    """By a job, since it ends the session that asks for it. Raises HostError where the host does not answer again, HostFailed
+    where WinRM was not restarted."""
     restart = cmdlet_write("Restart-Service", Name="WinRM", Force=True)
     refused = _ordered(station, [job_close(RESTART_WINRM), job_open(RESTART_WINRM), job_start(RESTART_WINRM, [restart])])
     if refused:
-        raise HostFailed(f"WinRM is not restarted: {refused[0].message}")
-    job = job_read(RESTART_WINRM)
+        raise HostFailed(f"WinRM is not restarted: {refused[0].message}", BY_HAND)
+    why = _failed(station)
+    station.write([job_close(RESTART_WINRM)], ())
+    if why:
+        raise HostFailed(f"WinRM is not restarted: {why}", BY_HAND)
+
+
+def _failed(station: Station) -> str:
+    """What the job that restarts WinRM failed with, waited for; '' where it did not."""
+    try:
+        record = jobs.record(_at_its_end(station))
+    except Unknown as unknown:
+        raise HostFailed(f"whether WinRM was restarted can't be told: {unknown.reason}", BY_HAND) from None
+    if record is None or not record.ended:
+        return "its job was cut off"
+    return record.value.message if isinstance(record.value, Failure) else ""
+
+
+def _at_its_end(station: Station) -> Answers:
+    """What there is of the job once it runs no more. Raises Unknown."""
+    asked = jobs.reads(RESTART_WINRM)
     for pause in pauses():
         station.close()
-        answer = station.look([job], pause)[job.key]
-        if isinstance(answer, Failure) or not (answer and answer["running"]):
+        job = Answers(asked, station.look(list(asked.values()), pause))
+        if not job.job["running"]:
             break
-    station.write([job_close(RESTART_WINRM)], ())
+    further = jobs.then_reads(job)
+    station.ask(list(further.values()))
+    return Answers({**asked, **further}, station.observation)
 
 
 def _ordered(station: Station, writes: Sequence[Write]) -> list[Failure]:
