@@ -32,7 +32,8 @@ class Practice:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OPDEPLOY_")}
-        return {**kept, "XDG_STATE_HOME": str(self.folder / "state"), "TMPDIR": str(self.folder)}
+        own = {"XDG_STATE_HOME": self.folder / "state", "XDG_CONFIG_HOME": self.folder / "config", "TMPDIR": self.folder}
+        return kept | {name: str(path) for name, path in own.items()}
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more

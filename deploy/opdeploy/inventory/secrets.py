@@ -26,6 +26,7 @@ class Resolver:
     directory: Path
     environ: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
+    beginning: str = "the inventory's directory"
     _done: dict[int, tuple[Node, Node]] = field(default_factory=dict)
 
     def resolved(self, node: Node, path: str) -> Node:
@@ -69,7 +70,7 @@ class Resolver:
             return self._missing(node, path, f"the file {shown} is not UTF-8 text")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
-            hint = "a relative path begins at the inventory's directory"
+            hint = f"a relative path begins at {self.beginning}"
             return self._missing(node, path, f"the file {shown} cannot be read: {reason}", hint)
         if not text:
             return self._missing(node, path, f"the file {shown} is empty")
