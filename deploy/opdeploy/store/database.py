@@ -1,7 +1,8 @@
 """The run store's SQLite file: opened safely, brought to the present schema, and never replaced.
 
 Write-ahead logging, so that a reader never waits; every write is one short transaction that waits for others'. The file is
-ours alone (mode 0600). A file that is broken, foreign or newer is left as it is and told.
+ours alone (mode 0600). A file that is broken, foreign or newer is left as it is and told; who is asked to, or works at night,
+moves a broken one aside (`set_aside`), and nobody ever deletes one.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from opdeploy.model import OpdeployError, UsageError
 
+NAME = "runs.sqlite3"
+BROKEN = f"{NAME}.broken-"
+BESIDE = ("", "-wal", "-shm")  # the database and what belongs to it
 APPLICATION = 0x6F706470  # 'opdp', in the file's header: what tells our file from another program's
 PATIENCE = 30  # seconds to wait for another process's transaction
 
@@ -87,13 +92,46 @@ def connect(path: Path) -> sqlite3.Connection:
         return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def read_only(path: Path) -> sqlite3.Connection:
+    """Opens the file to look at it: nothing is made, migrated or mended. Raises UsageError for one that is not there or not
+    ours, and SQLite's own errors.
+
+    Where SQLite can't put its shared memory beside the file (a folder that can't be written), a file that nobody writes to,
+    which is one without a log beside it, is read as it stands.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path.parent}: no run store here", "name another folder with --store")
+    try:
+        return _looked_at(path, "mode=ro")
+    except sqlite3.OperationalError:
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        return _looked_at(path, "immutable=1")
+
+
+def _looked_at(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=PATIENCE, isolation_level=None)
+    try:
+        schema(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema(connection: sqlite3.Connection, path: Path) -> int:
+    """Which schema a file has, 0 for an empty one. Raises UsageError for a file that is not ours to write."""
     version = _number(connection, "user_version")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and _number(connection, "application_id") != APPLICATION:
         raise UsageError(f"{path}: another program's database, not opdeploy's", "name another folder with --store")
     if version > len(MIGRATIONS):
         raise UsageError(f"{path}: written by a newer opdeploy (schema {version}, here {len(MIGRATIONS)})", "update opdeploy")
+    return version
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = schema(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -105,6 +143,38 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:
     return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+
+def damage(path: Path) -> str:
+    """What SQLite finds wrong with a file's pages, '' for nothing. The file is only read. Raises sqlite3.OperationalError."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found
+
+
+def set_aside(folder: Path, now: datetime) -> Path | None:
+    """Moves a broken database beside itself and says where it is; None for one that is sound, or where there is none."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    with told(path, UsageError), _alone(path):
+        if not damage(path):
+            return None
+        aside = folder / f"{BROKEN}{now:%Y%m%dT%H%M%S.%f}"
+        for end in BESIDE:
+            if (old := Path(f"{path}{end}")).exists():
+                old.rename(f"{aside}{end}")
+        return aside
+
+
+def aside(folder: Path) -> list[Path]:
+    """The broken databases that were moved aside and still lie there."""
+    return sorted(path for path in folder.glob(f"{BROKEN}*") if not path.name.endswith(BESIDE[1:]))
 
 
 @contextmanager
@@ -127,6 +197,18 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
+def set_aside(path: Path, now: datetime) -> Path:
+    """Moves a broken file away with all that belongs to it, itself last: as long as it is there, it is the store."""
+    aside = path.with_name(f"{path.name}.broken-{now:%Y%m%dT%H%M%SZ}")
+    with told(path, UsageError), _alone(path):
+        if aside.exists():
+            raise UsageError(f"{aside} is there already", "move it away first")
+        for part in ("-shm", "-wal", ""):
+            if (there := path.with_name(path.name + part)).exists():
+                there.rename(aside.with_name(aside.name + part))
+    return aside
+
+
 @contextmanager
 def told(path: Path, kind: type[OpdeployError] = OpdeployError) -> Iterator[None]:
     """SQLite's errors as ours. The file itself is never touched to mend it."""
@@ -135,7 +217,7 @@ def told(path: Path, kind: type[OpdeployError] = OpdeployError) -> Iterator[None
     except sqlite3.OperationalError as error:
         raise kind(f"{path}: the run store can't be used: {error}", "is the disk full, or another opdeploy stuck?") from error
     except sqlite3.DatabaseError as error:
-        hint = "it was left as it is: restore it from a backup, or move it away and start a new history"
+        hint = "it was left as it is: restore it from a backup, or see opdeploy store check --help"
         raise kind(f"{path}: the run store is broken: {error}", hint) from error
     except OSError as error:
         raise kind(f"{error.filename or path}: {error.strerror}", "name a folder of your own with --store") from error
