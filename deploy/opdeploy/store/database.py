@@ -197,18 +197,6 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def set_aside(path: Path, now: datetime) -> Path:
-    """Moves a broken file away with all that belongs to it, itself last: as long as it is there, it is the store."""
-    aside = path.with_name(f"{path.name}.broken-{now:%Y%m%dT%H%M%SZ}")
-    with told(path, UsageError), _alone(path):
-        if aside.exists():
-            raise UsageError(f"{aside} is there already", "move it away first")
-        for part in ("-shm", "-wal", ""):
-            if (there := path.with_name(path.name + part)).exists():
-                there.rename(aside.with_name(aside.name + part))
-    return aside
-
-
 @contextmanager
 def told(path: Path, kind: type[OpdeployError] = OpdeployError) -> Iterator[None]:
     """SQLite's errors as ours. The file itself is never touched to mend it."""
