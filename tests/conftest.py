@@ -3,12 +3,15 @@
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from labs import Box, box
 
+from opdeploy.engine import fleet
 from opdeploy.store import Store
+from opdeploy.windows.station import Station
 
 # A shell's background job ignores Ctrl-C, and its children would too.
 for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
@@ -33,3 +36,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def db1() -> Iterator[Box]:
     with box() as made:
         yield made
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run waits for on a host takes no time."""
+    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from uuid import uuid4
 
 import pytest
 from lab_practice import desired_by_host, writes_in
-from labs import Box, box
+from labs import Box, applied, box
 
 from opdeploy import engine
 from opdeploy.calls import Call
@@ -22,10 +21,11 @@ from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.base import Resource
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.local_user import LocalUser
-from opdeploy.results import HostResult, Run
+from opdeploy.results import HostResult
 from opdeploy.store import Store
 from opdeploy.windows.restarts import RESTART_WINRM
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 LATER = "<known after apply>"
 SERVERS = {"db1": servers.database_server, "backup1": servers.backup_station, "ts1": servers.terminal_server}
 REFERENCE = re.compile(r"<SID of \.\\([^>]*)>")
@@ -45,12 +45,6 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
 
 def planned(store: Store, job: engine.Job) -> HostResult:
     (result,) = engine.plan([job], store)
-    return result
-
-
-def applied(store: Store, job: engine.Job) -> HostResult:
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "no-digest")
-    (result,) = engine.apply([job], store, store.begin(run))
     return result
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from labs import Box, box
+from labs import Box, applied, box
 
 from opdeploy import engine
 from opdeploy.calls import SESSION_LOST
@@ -16,7 +16,6 @@ from opdeploy.resources.base import Resource
 from opdeploy.resources.group_members import GroupMembers
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
-from opdeploy.results import Run
 from opdeploy.store import Store
 from opdeploy.windows import sending
 from opdeploy.windows.files import PIECE
@@ -44,8 +43,7 @@ def plan(made: Box, resources: list[Resource], store: Store) -> None:
 
 
 def apply(made: Box, resources: list[Resource], store: Store) -> None:
-    recorder = store.begin(Run("apply", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest"))
-    (result,) = engine.apply([made.job(resources)], store, recorder)
+    result = applied(store, made.job(resources))
     assert (result.error, result.code) == ("", 0)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from labs import Box, box
+from labs import Box, applied, box
 
 from opdeploy import engine
 from opdeploy.lab.windows import servers
@@ -18,7 +17,7 @@ from opdeploy.resources.group_members import GroupMembers
 from opdeploy.resources.local_user import LocalUser
 from opdeploy.resources.service import Service
 from opdeploy.resources.user_right import UserRight
-from opdeploy.results import HostResult, Run
+from opdeploy.results import HostResult
 from opdeploy.store import Store
 from opdeploy.windows import session
 
@@ -41,22 +40,14 @@ def plan(store: Store, *jobs: engine.Job) -> list[HostResult]:
     return list(engine.plan(jobs, store))
 
 
-def apply(store: Store, *jobs: engine.Job, review: engine.Review | None = None) -> list[HostResult]:
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
-    recorder = store.begin(run)
-    results = engine.apply(jobs, store, recorder, review)
-    recorder.finish(Run(**{**run.__dict__, "hosts": tuple(results)}))
-    return list(results)
-
-
 def test_applying_twice_changes_nothing_the_second_time(db1: Box, store: Store) -> None:
     job = db1.job(RESOURCES)
     (planned,) = plan(store, job)
     assert (planned.status, {item.change.action for item in planned.items}) == ("changes", {"create", "update"})
-    (applied,) = apply(store, job)
-    assert [(item.outcome, item.error) for item in applied.items] == [("applied", "")] * len(RESOURCES)
+    first = applied(store, job)
+    assert [(item.outcome, item.error) for item in first.items] == [("applied", "")] * len(RESOURCES)
     before = dump(db1.state)
-    (again,) = apply(store, job)
+    again = applied(store, job)
     assert again.code == ExitCode.OK
     assert dump(db1.state) == before
 
@@ -92,17 +83,17 @@ def test_apply_takes_two_posts_for_each_changed_resource(db1: Box, store: Store)
         [Service(name=name, start_mode="disabled") for name in names]
         for names in (["Spooler"], ["W32Time", "TermService", "Schedule"])
     )
-    costs = [apply(store, db1.job(resources))[0].cost.posts for resources in (one, three)]
+    costs = [applied(store, db1.job(resources)).cost.posts for resources in (one, three)]
     assert costs[1] - costs[0] == 2 * 2
 
 
 def test_a_right_for_an_account_that_the_plan_made_takes_two_posts_as_well(db1: Box, store: Store) -> None:
-    without, with_right = (apply(store, db1.job(resources))[0].cost.posts for resources in (RESOURCES[:1], RESOURCES[2:3]))
+    without, with_right = (applied(store, db1.job(resources)).cost.posts for resources in (RESOURCES[:1], RESOURCES[2:3]))
     assert with_right == without
 
 
 def test_no_shell_is_left_open(db1: Box, store: Store) -> None:
-    apply(store, db1.job(RESOURCES))
+    applied(store, db1.job(RESOURCES))
     plan(store, db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")))
     assert db1.shells() == 0
 
@@ -143,16 +134,16 @@ def test_a_windows_that_is_not_managed_is_refused_in_one_line(store: Store) -> N
 def test_on_a_domain_controller_local_accounts_are_refused_with_the_reason(store: Store) -> None:
     with box(servers.bare(20348, product="LanmanNT")) as made:
         (planned,) = plan(store, made.job(RESOURCES[:3]))
-        (applied,) = apply(store, made.job(RESOURCES[:3]))
+        first = applied(store, made.job(RESOURCES[:3]))
     assert {(item.change.verdict, item.change.action) for item in planned.items} == {("would_change", "none")}
     assert all("domain controller" in item.change.reason for item in planned.items)
     assert planned.code == ExitCode.CHANGES
-    assert applied.code == ExitCode.FAILED
+    assert first.code == ExitCode.FAILED
 
 
 def test_a_stale_host_is_left_untouched_and_named_by_property(db1: Box, store: Store) -> None:
     before = dump(db1.state)
-    (result,) = apply(store, db1.job(RESOURCES), review=lambda now: ["service Spooler start_mode: …"])
+    result = applied(store, db1.job(RESOURCES), review=lambda now: ["service Spooler start_mode: …"])
     assert result.status == "failed"
     assert result.details == ("service Spooler start_mode: …",)
     assert dump(db1.state) == before
@@ -160,7 +151,7 @@ def test_a_stale_host_is_left_untouched_and_named_by_property(db1: Box, store: S
 
 def test_what_a_failed_change_was_needed_for_is_not_reached_and_the_rest_is_applied(db1: Box, store: Store) -> None:
     db1.state.password_policy["length"] = 64
-    (result,) = apply(store, db1.job(RESOURCES))
+    result = applied(store, db1.job(RESOURCES))
     outcomes = {item.id.split("/")[0]: item.outcome for item in result.items if "Spooler" not in item.id}
     assert outcomes == {
         "local_user": "failed",
@@ -172,22 +163,22 @@ def test_what_a_failed_change_was_needed_for_is_not_reached_and_the_rest_is_appl
     assert spooler.outcome == "applied"
     assert result.code == ExitCode.FAILED
     db1.state.password_policy["length"] = 0
-    assert apply(store, db1.job(RESOURCES))[0].code == ExitCode.OK
+    assert applied(store, db1.job(RESOURCES)).code == ExitCode.OK
 
 
 def test_a_password_without_a_record_is_unknown_until_an_apply_sets_it(db1: Box, store: Store, tmp_path: Path) -> None:
-    apply(store, db1.job(RESOURCES[:1]))
+    applied(store, db1.job(RESOURCES[:1]))
     fresh = Store.open(tmp_path / "another-controller")
     (planned,) = plan(fresh, db1.job(RESOURCES[:1]))
     assert planned.status == "unknown"
     (proved,) = engine.plan([db1.job(RESOURCES[:1])], fresh, engine.Options(verify_passwords=True))
     assert proved.status == "in_sync"
-    assert apply(fresh, db1.job(RESOURCES[:1]))[0].code == ExitCode.OK
+    assert applied(fresh, db1.job(RESOURCES[:1])).code == ExitCode.OK
     assert plan(fresh, db1.job(RESOURCES[:1]))[0].status == "in_sync"
 
 
 def test_a_password_changed_on_the_host_is_a_difference(db1: Box, store: Store) -> None:
-    apply(store, db1.job(RESOURCES[:1]))
+    applied(store, db1.job(RESOURCES[:1]))
     user = next(user for user in db1.state.users.values() if user["name"] == "op-support")
     user["password_last_set"] = "2024-06-01T00:00:00.0000000Z"
     (planned,) = plan(store, db1.job(RESOURCES[:1]))
@@ -210,8 +201,8 @@ def test_the_cost_is_all_that_the_server_was_asked_closing_included(db1: Box, st
     (planned,) = plan(store, db1.job(RESOURCES))
     assert planned.cost.posts == db1.server.posts
     asked = db1.server.posts
-    (applied,) = apply(store, db1.job(RESOURCES))
-    assert applied.cost.posts == db1.server.posts - asked
+    first = applied(store, db1.job(RESOURCES))
+    assert first.cost.posts == db1.server.posts - asked
 
 
 def test_a_session_that_writes_goes_in_by_the_loader_that_worked(
@@ -219,8 +210,8 @@ def test_a_session_that_writes_goes_in_by_the_loader_that_worked(
 ) -> None:
     db1.computer.behaviour.deaf_to_input = True
     monkeypatch.setattr(session, "Limits", functools.partial(session.Limits, first_answer=1))
-    (applied,) = apply(store, db1.job(RESOURCES))
-    assert applied.code == ExitCode.OK
-    assert applied.cost.loader == "raw"
-    assert [warning for warning in applied.warnings if "raw" in warning]
+    first = applied(store, db1.job(RESOURCES))
+    assert first.code == ExitCode.OK
+    assert first.cost.loader == "raw"
+    assert [warning for warning in first.warnings if "raw" in warning]
     assert db1.count("Command") == 3  # deaf, then raw, then raw at once with the write half

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from lab_practice import desired_by_host
-from labs import Box, box
+from labs import Box, applied, box
 
 from opdeploy import engine
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import State, dump
 from opdeploy.model import ExitCode
 from opdeploy.planning import Desired
 from opdeploy.resources import KINDS
-from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
-from opdeploy.windows.station import Station
+
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def with_data_drive(build: int, product: str, like: State) -> State:
@@ -40,11 +37,6 @@ HOSTS: dict[str, tuple[str, Callable[[], State]]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
-
-
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
     return desired_by_host(tmp_path_factory.mktemp("practice") / "lab")
@@ -57,12 +49,6 @@ def host(request: pytest.FixtureRequest, practice: dict[str, Desired]) -> Iterat
         yield made, made.of(practice[name])
 
 
-def apply(store: Store, job: engine.Job) -> HostResult:
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "no-digest")
-    (result,) = engine.apply([job], store, store.begin(run))
-    return result
-
-
 def test_the_practice_has_every_kind(practice: dict[str, Desired]) -> None:
     named = {managed.resource.KIND for desired in practice.values() for managed in desired.resources}
     assert named == set(KINDS)
@@ -73,13 +59,11 @@ def test_applied_twice_it_changes_nothing_the_second_time(host: tuple[Box, engin
     store = Store.open(tmp_path / "store")
     (planned,) = engine.plan([job], store)
     assert [(item.id, item.change.reason) for item in planned.items if item.change.verdict == "unknown"] == []
-    applied = apply(store, job)
-    assert [
-        (item.id, item.outcome, item.error or item.change.reason) for item in applied.items if item.code != ExitCode.OK
-    ] == []
+    first = applied(store, job)
+    assert [(item.id, item.outcome, item.error or item.change.reason) for item in first.items if item.code != ExitCode.OK] == []
     before = dump(made.state)
     (again,) = engine.plan([job], store)
     assert [item.id for item in again.items if item.change.verdict != "in_sync" and not item.by_hand] == []
-    assert apply(store, job).code == ExitCode.OK
+    assert applied(store, job).code == ExitCode.OK
     assert dump(made.state) == before
     assert made.shells() == 0

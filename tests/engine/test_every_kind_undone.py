@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from lab_installers import digest, nsis
-from labs import Box, box
+from labs import Box, applied, box
 
-from opdeploy import engine
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import files, servers
 from opdeploy.lab.windows.state import State, dump
 from opdeploy.model import ExitCode, Secret
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, parts
-from opdeploy.results import Run
 from opdeploy.store import Store
-from opdeploy.windows.station import Station
 
 PASSWORD = Secret("An0ther-Passw0rd!", "env:OP")
 WANTED: dict[str, dict[str, Any]] = {
@@ -66,11 +60,6 @@ LEFT = ("time", "installer_runs", "winrm_started")
 """What any run leaves: the clock, the lab's own count of what installers ran, when WinRM was started."""
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
-
-
 def server() -> State:
     """A believable one, with a folder of ours and an installer in it."""
     state = servers.database_server()
@@ -95,8 +84,7 @@ def gone(kind: str) -> Resource:
 
 
 def apply(made: Box, store: Store, resource: Resource) -> None:
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
-    (result,) = engine.apply([made.job([resource])], store, store.begin(run))
+    result = applied(store, made.job([resource]))
     assert [(item.outcome, item.error) for item in result.items] == [("applied", "")], result.error
     assert result.code == ExitCode.OK
 

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 from lab_installers import digest, inno
-from labs import box
+from labs import applied, box
 
-from opdeploy import engine
 from opdeploy.calls import Write, file_push
 from opdeploy.engine import fleet
 from opdeploy.resources.file import File
 from opdeploy.resources.installers import LocalFile, Source
 from opdeploy.resources.package import Detect, Package
-from opdeploy.results import Run
 from opdeploy.store import Store
 from opdeploy.windows import sending
 from opdeploy.windows.station import Station
@@ -36,10 +34,9 @@ def test_a_big_file_is_shown_on_its_way(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(sending, "MB", 1000)
     shown: list[tuple[str, int, int, str]] = []
     store = Store.open(tmp_path / "store")
-    recorder = store.begin(Run("apply", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest"))
     with box() as made:
         job = made.job([File(path=PATH, content=CONTENT)])
-        (result,) = engine.apply([job], store, recorder, progress=lambda *told: shown.append(told))
+        result = applied(store, job, progress=lambda *told: shown.append(told))
     assert [(item.outcome, item.error) for item in result.items] == [("applied", "")]
     id = result.items[0].id
     assert [what for _, _, _, what in shown] == ["reading", id, *(f"{id}: {n} of 3 MB" for n in (1, 2, 3)), "applied"]
@@ -53,12 +50,11 @@ def test_an_installer_that_takes_long_is_shown_to_run(tmp_path: Path, monkeypatc
     monkeypatch.setattr(fleet, "Station", partial(Station, **clock))
     shown: list[str] = []
     store = Store.open(tmp_path / "store")
-    recorder = store.begin(Run("apply", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest"))
     file = LocalFile(name="setup.exe", path=str(tmp_path / "setup.exe"), size=len(setup), sha256=digest(setup))
     package = Package(
         name="OP Tool", type="inno", source=Source(file=file), sha256=digest(setup), detect=Detect(key="OPTool_is1")
     )
     with box() as made:
-        (result,) = engine.apply([made.job([package])], store, recorder, progress=lambda *told: shown.append(told[-1]))
+        result = applied(store, made.job([package]), progress=lambda *told: shown.append(told[-1]))
     assert [(item.outcome, item.error) for item in result.items] == [("applied", "")]
     assert shown[3:-1] == [f"package/OP Tool: runs on the host; waited {waited}" for waited in ("0s", "1s", "3s")]

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from labs import Box
+from labs import Box, applied
+from runs import run
 
-from opdeploy import engine
 from opdeploy.calls import host_read
 from opdeploy.engine import fleet
 from opdeploy.lab.windows import files, jobs, registry, services
@@ -22,19 +21,14 @@ from opdeploy.reports.text import plain, run_text
 from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
-from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 from opdeploy.windows import restarts, session
 from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 STOPPED = Service(name="Spooler", state="stopped", start_mode="manual")
 CARRY_OUT = jobs._carry_out
 RENAMES = r"SYSTEM\CurrentControlSet\Control\Session Manager"
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 @pytest.fixture
@@ -43,44 +37,31 @@ def wanting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Service, "reboot", lambda self, answers: "its installer asks for it (3010)")
 
 
-def run(tmp_path: Path, job: engine.Job) -> Run:
-    store = Store.open(tmp_path / "store")
-    begun = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
-    results = engine.apply([job], store, store.begin(begun))
-    return Run(**{**begun.__dict__, "hosts": results})
-
-
-def applied(tmp_path: Path, job: engine.Job) -> HostResult:
-    return run(tmp_path, job).hosts[0]
-
-
 @pytest.mark.usefixtures("wanting")
-def test_never_only_tells_who_wants_it(db1: Box, tmp_path: Path) -> None:
+def test_never_only_tells_who_wants_it(db1: Box, store: Store) -> None:
     before = db1.state.booted
-    done = run(tmp_path, db1.job([STOPPED]))
-    (host,) = done.hosts
+    host = applied(store, db1.job([STOPPED]))
     assert (host.items[0].outcome, host.items[0].reboot) == ("applied", "its installer asks for it (3010)")
     assert (host.code, db1.state.booted) == (ExitCode.OK, before)
     told = "Windows wants to be started anew for service/Spooler (its installer asks for it (3010)): restart it, or set"
-    assert told in plain(run_text(done))
+    assert told in plain(run_text(run(host, command="apply")))
 
 
 @pytest.mark.usefixtures("wanting")
-def test_if_needed_starts_it_anew_and_waits_until_it_is_up(db1: Box, tmp_path: Path) -> None:
+def test_if_needed_starts_it_anew_and_waits_until_it_is_up(db1: Box, store: Store) -> None:
     registry.create(db1.state, WAITING[0])
     before = db1.state.booted
-    done = run(tmp_path, db1.job([STOPPED], reboot="if_needed"))
-    (host,) = done.hosts
+    host = applied(store, db1.job([STOPPED], reboot="if_needed"))
     assert db1.state.booted != before
     assert host.reboot.done == db1.state.booted
     assert host.code == ExitCode.OK
-    assert "Windows was started anew for service/Spooler" in plain(run_text(done))
+    assert "Windows was started anew for service/Spooler" in plain(run_text(run(host, command="apply")))
     assert registry.find(db1.state, WAITING[0]) is None
     assert db1.shells() == 0
 
 
 @pytest.mark.usefixtures("wanting")
-def test_what_failed_is_tried_once_more_after_it(db1: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_is_tried_once_more_after_it(db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     later = RegistryValue(hive="local_machine", path=r"SOFTWARE\OP\Late", name="Port", type="dword", data=1)
     write = RegistryValue.writes
 
@@ -90,26 +71,26 @@ def test_what_failed_is_tried_once_more_after_it(db1: Box, tmp_path: Path, monke
         return write(self, change, answers)
 
     monkeypatch.setattr(RegistryValue, "writes", only_after_the_restart)
-    host = applied(tmp_path, db1.job([STOPPED, later], reboot="if_needed"))
+    host = applied(store, db1.job([STOPPED, later], reboot="if_needed"))
     assert [(item.id, item.outcome, item.error) for item in host.items] == [
         ("service/Spooler", "applied", ""),
         (r"registry_value/HKLM\SOFTWARE\OP\Late Port", "applied", ""),
     ]
 
 
-def test_without_a_change_that_wants_it_nothing_is_started_anew(db1: Box, tmp_path: Path) -> None:
+def test_without_a_change_that_wants_it_nothing_is_started_anew(db1: Box, store: Store) -> None:
     registry.create(db1.state, WAITING[1])
     registry.set_value(registry.create(db1.state, RENAMES), "PendingFileRenameOperations", "MultiString", ["\\??\\C:\\x", ""])
     before = db1.state.booted
-    host = applied(tmp_path, db1.job([STOPPED], reboot="if_needed"))
+    host = applied(store, db1.job([STOPPED], reboot="if_needed"))
     assert (host.reboot.pending, db1.state.booted) == (("Windows Update", "file renames"), before)
 
 
 def test_winrm_is_started_anew_at_the_very_end_and_the_host_is_answering_then(
-    db1: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Service, "afterwards", lambda self, change: frozenset({RESTART_WINRM}))
-    host = applied(tmp_path, db1.job([STOPPED]))
+    host = applied(store, db1.job([STOPPED]))
     assert (host.code, host.error) == (ExitCode.OK, "")
     assert db1.state.winrm_started
     assert db1.shells() == 0
@@ -139,18 +120,18 @@ def closed_to_us(state: State, id: str) -> None:
     ],
 )
 def test_that_winrm_was_not_started_anew_is_said_in_the_hosts_words(
-    what_happens: Callable[[State, str], None], said: str, db1: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what_happens: Callable[[State, str], None], said: str, db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Service, "afterwards", lambda self, change: frozenset({RESTART_WINRM}))
     monkeypatch.setattr(jobs, "_carry_out", what_happens)
-    host = applied(tmp_path, db1.job([STOPPED]))
+    host = applied(store, db1.job([STOPPED]))
     assert (host.error[: len(said)], host.code, host.items[0].outcome) == (said, ExitCode.FAILED, "applied")
     assert host.hint.startswith("run Restart-Service WinRM on it")
 
 
 @pytest.mark.usefixtures("wanting")
 def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
-    db1: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = session.open
 
@@ -161,7 +142,7 @@ def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
 
     monkeypatch.setattr(restarts, "UNTIL_UP", -1.0)
     monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None, opener=gone))
-    host = applied(tmp_path, db1.job([STOPPED], reboot="if_needed"))
+    host = applied(store, db1.job([STOPPED], reboot="if_needed"))
     assert (host.items[0].outcome, host.code) == ("applied", ExitCode.UNKNOWN)
     assert host.error == "127.0.0.1: no answer"
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from lab_practice import HOSTS, desired_by_host
-from labs import Box, box
+from labs import Box, applied, box
 
 from opdeploy import engine
-from opdeploy.engine import fleet
 from opdeploy.keeping import kept
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
@@ -25,33 +22,19 @@ from opdeploy.resources.package import Detect, Package
 from opdeploy.resources.reachable import Reachable
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
-from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 from opdeploy.undoing import NO_RECORD, Left, undoing
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 SERVERS = dict(zip(HOSTS, (servers.database_server, servers.backup_station, servers.terminal_server), strict=True))
 KNOWN = {"another version was there before, whose installer we do not have", "its old contents were not kept"}
 """The database server had a Firebird, with a configuration of its own."""
 PORT = RegistryValue(path=r"SOFTWARE\OP", name="Port", type="dword", data=3050)
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
-
-
 @pytest.fixture(scope="module")
 def practice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desired]:
     return desired_by_host(tmp_path_factory.mktemp("practice") / "lab")
-
-
-def apply(store: Store, job: engine.Job) -> HostResult:
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "no-digest")
-    recorder = store.begin(run)
-    (result,) = engine.apply([job], store, recorder)
-    recorder.finish(replace(run, hosts=(result,)))
-    return result
 
 
 def back(store: Store, job: engine.Job) -> tuple[Desired, tuple[Left, ...]]:
@@ -71,11 +54,11 @@ def test_the_whole_practice_is_taken_back(name: str, practice: dict[str, Desired
     with box(SERVERS[name]()) as made:
         job = made.of(practice[name])
         before = there(store, job)
-        assert apply(store, job).status == "in_sync"
+        assert applied(store, job).status == "in_sync"
         desired, stays = back(store, job)
         left = {one.resource.identity: one.why for one in stays if one.why != NO_RECORD}
         assert {why for (kind, _), why in left.items() if kind not in ("directory", "service")} <= KNOWN
-        taken = apply(store, replace(job, desired=desired))
+        taken = applied(store, replace(job, desired=desired))
         assert [(item.id, item.error) for item in taken.items if item.outcome not in (None, "applied")] == []
         after = there(store, job)
     assert {who: told for who, told in after.items() if told != before[who] and who not in left} == {}
@@ -86,7 +69,7 @@ def test_what_was_made_goes_and_what_was_changed_gets_its_old_values(db1: Box, s
     user = LocalUser(name="op-new", full_name="OP")
     job = db1.job([spooler, user, PORT])
     before = dump(db1.state)
-    apply(store, job)
+    applied(store, job)
     desired, stays = back(store, job)
     assert [(m.resource.KIND, m.resource.absent) for m in desired.resources] == [
         ("service", False),
@@ -94,7 +77,7 @@ def test_what_was_made_goes_and_what_was_changed_gets_its_old_values(db1: Box, s
         ("registry_value", True),
     ]
     assert stays == ()
-    apply(store, replace(job, desired=desired))
+    applied(store, replace(job, desired=desired))
     again = dump(db1.state)
     assert '"spooler"' in again
     (planned,) = engine.plan([db1.job([Service(name="Spooler", start_mode="automatic", state="running")])], store)
@@ -105,7 +88,7 @@ def test_what_was_made_goes_and_what_was_changed_gets_its_old_values(db1: Box, s
 
 def test_what_nobody_has_a_record_of_stays_and_is_said(db1: Box, store: Store) -> None:
     job = db1.job([Service(name="Spooler", state="running")])
-    apply(store, job)
+    applied(store, job)
     assert back(store, job) == (Desired(()), (Left(job.desired.resources[0].resource, NO_RECORD),))
 
 
@@ -120,7 +103,7 @@ def test_what_is_only_looked_at_has_no_way_back_and_needs_none(db1: Box, store: 
 
 def test_a_folder_is_never_deleted(db1: Box, store: Store) -> None:
     job = db1.job([Directory(path=r"D:\Data")])
-    apply(store, job)
+    applied(store, job)
     desired, (left,) = back(store, job)
     assert desired.resources == ()
     assert str(left) == r"directory D:\Data: a folder holds data: it is never deleted"
@@ -129,7 +112,7 @@ def test_a_folder_is_never_deleted(db1: Box, store: Store) -> None:
 def test_what_another_role_wants_stays(db1: Box, store: Store) -> None:
     job = db1.job([PORT])
     shared = tuple(replace(managed, roles=("one", "other")) for managed in job.desired.resources)
-    apply(store, replace(job, desired=Desired(shared)))
+    applied(store, replace(job, desired=Desired(shared)))
     desired, (left,) = undoing(Desired(shared), {"one"}, lambda resource: None)
     assert (desired.resources, left.why) == ((), "still wanted by other")
 
@@ -145,8 +128,8 @@ def test_what_another_role_wants_goes_with_its_program_and_that_is_said() -> Non
 
 def test_the_first_record_is_kept_and_taking_back_forgets_it(db1: Box, store: Store) -> None:
     job = db1.job([PORT])
-    apply(store, job)
-    apply(store, db1.job([PORT.model_copy(update={"data": 3051})]))
+    applied(store, job)
+    applied(store, db1.job([PORT.model_copy(update={"data": 3051})]))
     assert store.found("db1", "registry_value", PORT.key) is None
     store.forget_found("db1", "registry_value", PORT.key)
     with pytest.raises(KeyError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from uuid import uuid4
 
 import pytest
-from labs import Box, box
+from labs import Box, applied, box
+from runs import run
 
 from opdeploy import engine
 from opdeploy.engine.observe import plan_snapshot
@@ -18,13 +18,11 @@ from opdeploy.model import ExitCode
 from opdeploy.reports.plan_file import host_differences, plan_document, read_plan
 from opdeploy.resources.manual_step import ManualStep
 from opdeploy.resources.service import Service
-from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 from opdeploy.store.snapshots import take
 
 TEXTS = {"title": "Take the disk home", "who": "whoever closes", "how": "Eject it.\nPack it.", "why": "fire"}
 STEP = ManualStep(id="take-the-disk-home", **TEXTS)
-RUN = Run("apply", "1", "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
 
 
 @pytest.fixture(params=[servers.database_server, partial(servers.bare, 26100, "ServerNT")], ids=["believable", "bare"])
@@ -35,12 +33,6 @@ def host(request: pytest.FixtureRequest) -> Iterator[Box]:
 
 def sign(store: Store, job: engine.Job, step: ManualStep = STEP) -> None:
     store.sign_step(job.host.name, step.id, step.digest, "anna", "disk B is in the safe")
-
-
-def applied(store: Store, job: engine.Job, review: engine.Review | None = None) -> HostResult:
-    run = Run(**{**RUN.__dict__, "run_id": uuid4().hex})
-    (result,) = engine.apply([job], store, store.begin(run), review)
-    return result
 
 
 # ---------------------------------------------------------------- what is signed
@@ -99,11 +91,11 @@ def test_what_stands_on_nothing_of_it_is_applied_beside_it(host: Box, store: Sto
 
 def test_a_sign_off_between_plan_and_apply_is_no_reason_to_stop(host: Box, store: Store) -> None:
     job = host.job([STEP, Service(name="W32Time", start_mode="disabled")])
-    seen = Run(**{**RUN.__dict__, "hosts": engine.plan([job], store)})
+    seen = run(*engine.plan([job], store), command="apply")
     document = read_plan(json.dumps(plan_document(seen, store.key())).encode())
     sign(store, job)
     review = partial(host_differences, document, key=store.key())
-    assert applied(store, job, review).error == ""
+    assert applied(store, job, review=review).error == ""
 
 
 def test_a_snapshot_keeps_no_sign_off_and_a_plan_from_one_asks_the_store(host: Box, store: Store) -> None:

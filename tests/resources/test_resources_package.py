@@ -7,14 +7,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab_installers import CODE, SIGNER, digest, inno, msi, nsis, offered
 from lab_practice import writes_in
-from labs import Box, box
+from labs import Box, applied, box
 
 from cases import SERVER
 from opdeploy import engine
@@ -30,7 +29,7 @@ from opdeploy.resources.installers import LocalFile, Source, in_words, plain_cod
 from opdeploy.resources.package import NO_LEFTOVER, Package
 from opdeploy.resources.package_detection import newer, number, satisfied, undecided
 from opdeploy.resources.service import Service
-from opdeploy.results import HostResult, Item, Run
+from opdeploy.results import HostResult, Item
 from opdeploy.store import Store, tokens
 from opdeploy.windows import agent, operations
 from opdeploy.windows.station import Station
@@ -172,8 +171,7 @@ def db1(paused: list[float]) -> Iterator[Box]:
 
 
 def apply(made: Box, store: Store, *packages: Any) -> HostResult:
-    begun = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "inventories/test", "no-digest")
-    (result,) = engine.apply([made.job(packages)], store, store.begin(begun))
+    result = applied(store, made.job(packages))
     assert made.shells() == 0
     return result
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,9 @@ from labs import Box, box
 from roles_at_hand import refused, shipped
 from roles_on_lab import converges, job, plan_text
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import State
 from opdeploy.reports import access_events
-from opdeploy.windows.station import Station
 
 ACCOUNT = "support_account: {name: op-support, password: {from_env: OP_TWO}}\n"
 AUDIT = r"access_audit: {account: op-support, transcripts: 'C:\ProgramData\OP\PowerShell'"
@@ -145,8 +142,7 @@ def test_no_folder_and_nobody_is_guessed(tmp_path: Path) -> None:
 
 
 @pytest.fixture(params=[servers.database_server, servers.backup_station, servers.terminal_server])
-def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
+def server(request: pytest.FixtureRequest, no_pauses: None) -> Iterator[Box]:
     state: Callable[[], State] = request.param
     with box(state()) as made:
         yield made

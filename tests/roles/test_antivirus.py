@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,9 @@ from labs import box
 from roles_at_hand import refused
 from roles_on_lab import converges, job, open_items, plan_text, planned
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import services
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 SETTINGS = r"""
     antivirus:
       product: defender
@@ -22,11 +20,6 @@ SETTINGS = r"""
       extensions: [fdb]
 """
 OTHER = SETTINGS.replace("product: defender", "product: other")
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 def test_with_defender_they_are_set(tmp_path: Path) -> None:

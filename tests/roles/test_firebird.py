@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from labs import box
 from roles_at_hand import ENVIRONMENT, refused, shipped
 from roles_on_lab import applied, converges, job, plan_text
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers, services
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 GOLDEN = Path(__file__).parent / "golden" / "firebird.txt"
 GIVEN = r"""
     firebird:
@@ -34,11 +32,6 @@ OLD = OLD.replace(
     "dcd1642a20cd24658f5073d7be1457d242fc3843be6a5b9d97544c748055191b",
     "6b72872c07884d06119e391d344292bbe23c51615d21af54fce91f9803fc314b",
 )
-
-
-@pytest.fixture(autouse=True)
-def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 def with_lines(*lines: str, given: str = GIVEN) -> str:

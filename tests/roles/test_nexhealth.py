@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from labs import Box, box
 from roles_at_hand import refused, shipped
 from roles_on_lab import converges, job, open_items, plan_text, planned
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import services
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = """
     nexhealth:
@@ -37,11 +35,6 @@ NARROW = (
       antivirus: other
 """
 )
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,13 @@ from labs import Box, box
 from roles_at_hand import refused, shipped
 from roles_on_lab import applied, converges, job, plan_text
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 HERE = Path(__file__).parent
 SERVER = (HERE / "given" / "op_database_server.yml").read_text(encoding="utf-8")
 STATION = (HERE / "given" / "op_backup_station.yml").read_text(encoding="utf-8")
 FACTORY = {"database_server": (servers.database_server, SERVER), "backup_station": (servers.backup_station, STATION)}
-
-
-@pytest.fixture(autouse=True)
-def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 def changed(there: str, instead: str, given: str = SERVER) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,10 @@ from labs import box
 from roles_at_hand import refused
 from roles_on_lab import converges, job, open_items, plan_text, planned
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import services
-from opdeploy.windows.station import Station
 
+pytestmark = pytest.mark.usefixtures("no_pauses")
 SETTINGS = "portal: { services: [FirebirdServerDefaultInstance], hosts: [portal.example] }"
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 def test_the_plan_of_a_server_whose_service_stands(tmp_path: Path) -> None:

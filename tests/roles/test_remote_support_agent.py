@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,10 @@ from roles_at_hand import compiled, inventory, refused, shipped
 from roles_on_lab import applied, converges, job, open_items, plan_text, planned
 
 from opdeploy import roles
-from opdeploy.engine import fleet
 from opdeploy.inventory import InventoryError
 from opdeploy.lab.windows import servers, services
 from opdeploy.model import ExitCode
 from opdeploy.resources.package import Package
-from opdeploy.windows.station import Station
 
 OURS = "ScreenConnect Client (0123456789abcdef)"
 LEFT = "ScreenConnect Client (fedcba9876543210)"
@@ -36,9 +33,8 @@ SETTINGS = """
 
 
 @pytest.fixture(autouse=True)
-def link(monkeypatch: pytest.MonkeyPatch) -> None:
+def link(monkeypatch: pytest.MonkeyPatch, no_pauses: None) -> None:
     monkeypatch.setitem(roles_at_hand.ENVIRONMENT, "OP_LINK", servers.agent_link("DB1"))
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
 
 
 @pytest.fixture

@@ -5,21 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from labs import Box, box
 from roles_at_hand import compiled, one_host, refused, shipped
 from roles_on_lab import applied, converges, job, plan_text, planned
+from runs import run
 
 from opdeploy import roles
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
 from opdeploy.reports.plan_file import plan_document
 from opdeploy.resources.jea_endpoint import JeaEndpoint
-from opdeploy.results import Run
-from opdeploy.windows.station import Station
 
 PSCHECK = Path(__file__).parents[1] / "powershell" / "pscheck.py"
 SHA = "9fb96f78267cedbdbd273bc46a4e00c59b74ae73a3b9c149f0167459352386af"
@@ -283,8 +280,7 @@ def test_refused(tmp_path: Path, more: str, said: str) -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
+def server(no_pauses: None) -> Iterator[Box]:
     with box(servers.database_server()) as made:
         yield made
 
@@ -331,8 +327,7 @@ def test_the_reason_for_an_administrator_stands_in_every_plan_and_report(server:
     in_sync = plan_text(tmp_path, wanted)
     assert "= group_members      Administrators " in in_sync
     assert f"      {reason}\n" in in_sync
-    run = Run("plan", "r", "2026-11-22T03:00:00Z", "test@here", "i", "no-digest", (planned(tmp_path, wanted),))
-    (told,) = plan_document(run, b"k" * 32)["hosts"][0]["changes"]
+    (told,) = plan_document(run(planned(tmp_path, wanted)), b"k" * 32)["hosts"][0]["changes"]
     assert (told["verdict"], told["reason"]) == ("in_sync", reason)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,7 @@ from labs import box
 from roles_at_hand import refused, shipped
 from roles_on_lab import converges, job, plan_text
 
-from opdeploy.engine import fleet
 from opdeploy.lab.windows import servers
-from opdeploy.windows.station import Station
 
 NOTEPAD = """
     troubleshooting_tools:
@@ -54,8 +51,8 @@ def test_each_is_optional(tmp_path: Path) -> None:
     )
 
 
-def test_all_of_them_on_a_terminal_server_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "Station", partial(Station, pause=lambda seconds: None))
+@pytest.mark.usefixtures("no_pauses")
+def test_all_of_them_on_a_terminal_server_twice(tmp_path: Path) -> None:
     with box(servers.terminal_server()) as server:
         wanted = job(tmp_path, server, ALL)
         assert plan_text(tmp_path, wanted) == (

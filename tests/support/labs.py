@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
-from opdeploy.engine import Job
+from runs import run
+
+from opdeploy import engine
 from opdeploy.inventory import Connection, Host, Position
 from opdeploy.lab.http import Server, serve
 from opdeploy.lab.windows import agent as lab_agent
@@ -17,6 +21,8 @@ from opdeploy.lab.windows.state import State
 from opdeploy.model import Secret
 from opdeploy.planning import Desired, Managed
 from opdeploy.resources.base import Resource
+from opdeploy.results import HostResult
+from opdeploy.store import Store
 
 PASSWORD = Secret(servers.PASSWORD, "env:LAB_PASSWORD")
 
@@ -37,13 +43,13 @@ class Box:
         told: dict[str, object] = {"port": self.server.port, "scheme": "http", "user": servers.ADMIN, "password": PASSWORD}
         return Connection("127.0.0.1", **{**told, **given})  # type: ignore[arg-type]
 
-    def job(self, resources: Sequence[Resource], **given: object) -> Job:
+    def job(self, resources: Sequence[Resource], **given: object) -> engine.Job:
         desired = Desired(tuple(Managed(resource, ("test",)) for resource in resources))
         return self.of(desired, **given)
 
-    def of(self, desired: Desired, **given: object) -> Job:
+    def of(self, desired: Desired, **given: object) -> engine.Job:
         at = Position(Path("hosts.yml"), 1, 1)
-        return Job(Host(self.computer.name.lower(), at, (), {}, self.connection(**given)), desired)
+        return engine.Job(Host(self.computer.name.lower(), at, (), {}, self.connection(**given)), desired)
 
     def count(self, action: str) -> int:
         return sum(entry.action.endswith(action) and entry.status == 200 for entry in self.server.log)
@@ -70,3 +76,12 @@ def box(state: State | None = None) -> Iterator[Box]:
     finally:
         lab_agent.Agent.take = original  # type: ignore[method-assign]
         server.stop()
+
+
+def applied(store: Store, job: engine.Job, **given: Any) -> HostResult:
+    """One host's apply, recorded as the command does it; `given`: what else `engine.apply` takes."""
+    begun = run(command="apply", run_id=uuid4().hex)
+    recorder = store.begin(begun)
+    (result,) = engine.apply([job], store, recorder, **given)
+    recorder.finish(replace(begun, hosts=(result,)))
+    return result

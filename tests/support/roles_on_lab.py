@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
+import labs
 from labs import Box
 from roles_at_hand import compiled, one_host
+from runs import run
 
 from opdeploy import engine, roles
 from opdeploy.lab.windows.state import dump
 from opdeploy.model import ExitCode
 from opdeploy.reports.text import plain, run_text
-from opdeploy.results import HostResult, Item, Run
+from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 
 
@@ -28,8 +29,7 @@ def planned(tmp_path: Path, wanted: engine.Job) -> HostResult:
 
 def plan_text(tmp_path: Path, wanted: engine.Job) -> str:
     """The plan as it is shown, without its head."""
-    run = Run("plan", "r", "2026-11-22T03:00:00Z", "test@here", "i", "no-digest", (planned(tmp_path, wanted),))
-    _, _, body = plain(run_text(run)).partition("\n\n")
+    _, _, body = plain(run_text(run(planned(tmp_path, wanted)))).partition("\n\n")
     return body
 
 
@@ -38,10 +38,7 @@ def open_items(result: HostResult) -> list[Item]:
 
 
 def applied(tmp_path: Path, wanted: engine.Job) -> HostResult:
-    store = Store.open(tmp_path / "store")
-    run = Run("apply", uuid4().hex, "2026-11-22T03:00:00Z", "test@here", "i", "no-digest")
-    (result,) = engine.apply([wanted], store, store.begin(run))
-    return result
+    return labs.applied(Store.open(tmp_path / "store"), wanted)
 
 
 def converges(tmp_path: Path, server: Box, wanted: engine.Job) -> None:
