@@ -30,7 +30,7 @@ _NEVER_ADDRESS = re.compile(r"[\s/\\@\[\]?#]|^$")
 
 @dataclass(frozen=True)
 class Connection:
-    """How a host is reached over WS-Man, and whether it may be started anew. Paths are absolute, '' for none; seconds."""
+    """How a host is reached over WS-Man, and on what terms: restarts, approvals. Paths are absolute, '' for none; seconds."""
 
     address: str
     port: int = 5986
@@ -45,6 +45,7 @@ class Connection:
     operation_timeout: int = 20
     read_timeout: int = 30
     reboot: Policy = "never"
+    approvals: int = 0  # that a plan with a change of this host needs at least
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ class _Settings(BaseModel):
     ansible_winrm_operation_timeout_sec: Annotated[int, Field(ge=1, le=3600)] | None = None
     ansible_winrm_read_timeout_sec: Annotated[int, Field(ge=2, le=3700)] | None = None
     opdeploy_reboot: Policy = "never"
+    opdeploy_approvals: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 _PATHS = ("ansible_winrm_ca_trust_path", "ansible_winrm_cert_pem", "ansible_winrm_cert_key_pem")
@@ -130,6 +132,7 @@ def _connection(name: str, settings: _Settings, directory: Path) -> Connection:
         operation_timeout=operation,
         read_timeout=settings.ansible_winrm_read_timeout_sec or operation + 10,
         reboot=settings.opdeploy_reboot,
+        approvals=settings.opdeploy_approvals,
     )
 
 
