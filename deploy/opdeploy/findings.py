@@ -1,0 +1,128 @@
+"""What a drift check found, so that two nights can be compared, and what people are told of it. Pure.
+
+A message leaves the controller: it names hosts, resources and properties, says why a host was not read, and holds no value.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import PurePath
+from typing import Literal, NamedTuple
+
+from opdeploy.model import ExitCode
+from opdeploy.rendering import printable
+from opdeploy.results import HostResult, Item, Run
+
+LONGEST_REASON = 300  # characters of why a host was not read, or the check failed
+CUT = "… 1,000,000 more lines"
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be. `what` is ``service/Spooler``, '' for the host as a whole."""
+
+    host: str
+    what: str
+    state: str
+    properties: str = ""
+
+    def __str__(self) -> str:
+        told = f"{self.host}: {self.what} ({self.state})" if self.what else f"{self.host}: {self.state}"
+        return printable(f"{told}: {self.properties}" if self.properties else told)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What people are told. `closing` says where to look, and is never cut away."""
+
+    title: str
+    lines: tuple[str, ...]
+    closing: str
+    kind: Literal["info", "warning", "failure"]
+
+    def text(self, longest: int, end: str = "\n") -> str:
+        """Whole lines, as many as there is room for, and how many were left out."""
+        ends = list(accumulate(len(line) + len(end) for line in self.lines))
+        room = longest - len(self.closing)
+        count = len(ends) if ends[-1] <= room else bisect_right(ends, room - len(CUT) - len(end))
+        left = len(ends) - count
+        return end.join([*self.lines[:count], *([f"… {left} more lines"] if left else []), self.closing])
+
+
+def findings(run: Run) -> tuple[Finding, ...]:
+    """Every difference that counts, every host that was not read and every waiver that ended, sorted."""
+    found = {one for host in run.hosts for one in _of(host)}
+    ended = {
+        Finding(use.hosts, use.resource, "waiver expired", ", ".join(use.properties))
+        for use in run.waivers
+        if use.state == "expired"
+    }
+    return tuple(sorted(found | ended))
+
+
+def _of(host: HostResult) -> Iterator[Finding]:
+    if host.error:
+        yield Finding(host.name, "", host.status)
+    for item in host.items:
+        if item.code != ExitCode.OK:
+            yield Finding(host.name, item.id, _state(item), ", ".join(_properties(item)))
+
+
+def _state(item: Item) -> str:
+    if item.change.verdict == "unknown":
+        return "unknown"
+    return item.drift.kind.replace("_", " ") if item.drift else "differs"
+
+
+def _properties(item: Item) -> list[str]:
+    waived = {name for waiver in item.drift.waived for name in waiver.properties} if item.drift else set()
+    return sorted(set(item.change.properties) - waived)
+
+
+def remembered(run: Run, before: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Tonight's, and what was known of a host that could not be read: nobody has seen that it is gone."""
+    unread = {host.name for host in run.hosts if host.error}
+    return tuple(sorted({*findings(run), *(one for one in before if one.what and one.host in unread)}))
+
+
+def message(run: Run, before: Sequence[Finding]) -> Message | None:
+    """What is new since `before`; None where nothing is. A host that could not be read is told every time."""
+    now = remembered(run, before)
+    unread = [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
+    known = frozenset(before)
+    new = [str(one) for one in now if one.what and one not in known]
+    there = {(one.host, one.what) for one in now}
+    gone = [str(one) for one in before if (one.host, one.what) not in there]
+    if not (unread or new or gone):
+        return None
+    sections = (("could not be read", unread), ("new or changed", new), ("gone", gone))
+    counts = ", ".join(f"{len(lines)} {name}" for name, lines in sections if lines)
+    same = sum(one in known and one.what != "" for one in now)
+    return Message(
+        f"opdeploy: {counts} ({_practice(run.inventory)})",
+        (*(line for name, lines in sections if lines for line in _section(name, lines)), f"as before: {same}"),
+        f"exit code {int(run.code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
+        "failure" if unread else "warning" if new else "info",
+    )
+
+
+def _section(name: str, lines: Sequence[str]) -> Iterator[str]:
+    yield f"{name}:"
+    yield from (f"- {line}" for line in lines)
+
+
+def failure(inventory: str, why: str, on: str) -> Message:
+    """What people are told where the check itself came to nothing."""
+    closing = f"nobody knows how the servers are; look at the log on {on}"
+    return Message(f"opdeploy: the drift check failed ({_practice(inventory)})", (_reason(why),), closing, "failure")
+
+
+def _practice(inventory: str) -> str:
+    return printable(PurePath(inventory).name)
+
+
+def _reason(text: str) -> str:
+    told = printable(text)
+    return told if len(told) <= LONGEST_REASON else told[:LONGEST_REASON] + "…"

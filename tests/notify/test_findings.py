@@ -1,0 +1,172 @@
+"""What two nights are compared by, and what is said of the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opdeploy.findings import Finding, Message, failure, findings, message, remembered
+from opdeploy.results import Drift, HostResult, Item, Run, Waived, WaiverUse
+
+SEEN = ("2026-11-20T03:00:00Z", "2026-11-21T03:00:00Z")
+STOPPED = runs.service("Spooler", start_mode=("manual", "disabled"), state=("running", "stopped"))
+OTHER = runs.service("W32Time", start_mode=("manual", "automatic"))
+DOWN = runs.host("ts1", machine=None, error="no answer within 20 s", hint="is it switched on?")
+WAIVER = WaiverUse("waivers.yml:3", "db*", "service/Spooler", ("start_mode",), "the printer", "anna", "2026-11-01", "expired")
+
+
+def differs(change: object, kind: str = "corrective", *waived: str) -> Item:
+    accepted = (Waived(waived, "the printer", "anna", "2027-01-01"),) if waived else ()
+    return Item(change, drift=Drift(kind, *SEEN, accepted))  # type: ignore[arg-type]
+
+
+def night(*hosts: HostResult, **given: object) -> Run:
+    return runs.run(*hosts, command="drift", **given)
+
+
+def told(run: Run, before: Sequence[Finding] = ()) -> str:
+    said = message(run, before)
+    assert said
+    return said.text(10_000)
+
+
+def test_a_finding_names_host_resource_class_and_properties_sorted_and_no_value() -> None:
+    run = night(runs.host("db1", differs(STOPPED), differs(OTHER, "never_applied")), DOWN)
+    assert [str(one) for one in findings(run)] == [
+        "db1: service/Spooler (corrective): start_mode, state",
+        "db1: service/W32Time (never applied): start_mode",
+        "ts1: unreachable",
+    ]
+
+
+def test_one_that_was_not_classified_just_differs() -> None:
+    assert [one.state for one in findings(night(runs.host("db1", Item(STOPPED))))] == ["differs"]
+
+
+def test_an_unknown_is_one() -> None:
+    run = night(runs.host("db1", differs(runs.UNREAD, "unknown"), Item(runs.UNPROVEN)))
+    assert [(one.what, one.state) for one in findings(run)] == [
+        ("local_user/.\\op-support", "unknown"), ("service/Netlogon", "unknown"),
+    ]  # fmt: skip
+
+
+def test_what_is_in_sync_waived_or_a_step_for_a_person_is_none() -> None:
+    items = (Item(runs.in_sync("Spooler")), differs(STOPPED, "waived", "start_mode", "state"), Item(runs.OPEN))
+    assert findings(night(runs.host("db1", *items))) == ()
+
+
+def test_of_one_that_is_waived_in_part_the_rest_is_named() -> None:
+    (found,) = findings(night(runs.host("db1", differs(STOPPED, "corrective", "state"))))
+    assert found.properties == "start_mode"
+
+
+def test_a_waiver_that_ended_is_one_and_one_in_use_is_none() -> None:
+    run = night(waivers=(WAIVER, replace(WAIVER, state="used"), replace(WAIVER, state="unused")))
+    assert [str(one) for one in findings(run)] == ["db*: service/Spooler (waiver expired): start_mode"]
+
+
+# ---------------------------------------------------------------- from one night to the next
+
+
+FIRST = night(runs.host("db1", differs(STOPPED), differs(OTHER)))
+
+
+def test_a_new_difference_is_told_and_the_same_again_is_not() -> None:
+    said = message(FIRST, ())
+    assert said
+    assert (said.title, said.kind) == ("opdeploy: 2 new or changed (lab)", "warning")
+    assert said.text(10_000) == (
+        "new or changed:\n"
+        "- db1: service/Spooler (corrective): start_mode, state\n"
+        "- db1: service/W32Time (corrective): start_mode\n"
+        "as before: 0\n"
+        "exit code 2; opdeploy history show 20261122T030000Z-1a2b, on admin-pc"
+    )
+    assert message(FIRST, findings(FIRST)) is None
+
+
+def test_what_is_gone_is_told_and_what_stays_is_counted() -> None:
+    said = message(night(runs.host("db1", differs(OTHER))), findings(FIRST))
+    assert said
+    assert (said.title, said.kind) == ("opdeploy: 1 gone (lab)", "info")
+    assert said.lines == ("gone:", "- db1: service/Spooler (corrective): start_mode, state", "as before: 1")
+
+
+@pytest.mark.parametrize(
+    "item", [differs(runs.service("Spooler", state=("running", "stopped"))), differs(STOPPED, "intentional")]
+)
+def test_another_property_or_class_of_the_same_is_changed_and_not_gone(item: Item) -> None:
+    before = findings(night(runs.host("db1", differs(STOPPED))))
+    assert "new or changed:\n- db1: service/Spooler (" in told(night(runs.host("db1", item)), before)
+    assert "gone" not in told(night(runs.host("db1", item)), before)
+
+
+def test_nothing_found_on_the_first_night_is_not_told() -> None:
+    assert message(night(runs.IN_SYNC), ()) is None
+
+
+def test_a_host_that_left_the_inventory_is_told_as_gone() -> None:
+    assert told(night(runs.IN_SYNC), findings(FIRST)).startswith("gone:\n- db1: service/Spooler")
+
+
+# ---------------------------------------------------------------- what could not be read
+
+
+def test_a_host_that_could_not_be_read_is_told_every_night_with_the_reason() -> None:
+    run = night(runs.IN_SYNC, DOWN, runs.host("app1", machine=None, error="no agent", error_status="failed"))
+    for before in ((), findings(run)):
+        said = message(run, before)
+        assert said
+        assert (said.title, said.kind) == ("opdeploy: 2 could not be read (lab)", "failure")
+        assert said.lines[:3] == (
+            "could not be read:", "- ts1: unreachable: no answer within 20 s", "- app1: failed: no agent",
+        )  # fmt: skip
+
+
+def test_a_host_that_could_not_be_read_loses_nothing_that_was_known_of_it() -> None:
+    """Else its differences were gone tonight and new tomorrow."""
+    unread = night(runs.host("db1", machine=None, error="no answer"))
+    known = remembered(unread, findings(FIRST))
+    assert "gone" not in told(unread, findings(FIRST))
+    assert "as before: 2" in told(unread, findings(FIRST))
+    assert told(FIRST, known).startswith("gone:\n- db1: unreachable\nas before: 2\n")
+    assert remembered(FIRST, known) == findings(FIRST)
+
+
+def test_that_reasons_vary_is_no_change() -> None:
+    again = night(replace(DOWN, error="refused after 3 s"))
+    assert findings(again) == findings(night(DOWN))
+
+
+def test_a_long_reason_is_cut_and_one_that_would_move_a_terminal_is_shown() -> None:
+    said = told(night(replace(DOWN, error="\x1b[2J" + "x" * 1000)))
+    assert "\\u001b[2J" in said
+    assert "x" * 299 not in said
+    assert "\x1b" not in failure("inventories/lab", "\x1b[2J", "admin-pc").text(1000)
+
+
+# ---------------------------------------------------------------- its length
+
+
+@given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=80), st.integers(60, 3000))
+@settings(max_examples=100)
+def test_a_message_is_no_longer_than_it_may_be_and_says_what_was_left_out(lines: list[str], longest: int) -> None:
+    lines = [line.replace("\n", "") or "-" for line in lines]
+    text = Message("title", tuple(lines), "look there", "info").text(longest)
+    assert len(text) <= longest
+    *shown, closing = text.split("\n")
+    assert closing == "look there"
+    if shown == lines:
+        return
+    assert shown[-1] == f"… {len(lines) - len(shown) + 1} more lines"
+    assert shown[:-1] == lines[: len(shown) - 1]
+
+
+def test_what_fits_is_whole() -> None:
+    said = Message("title", ("a" * 10, "b" * 10), "look there", "info")
+    assert said.text(32) == "a" * 10 + "\n" + "b" * 10 + "\nlook there"
