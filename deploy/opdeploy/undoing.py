@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from opdeploy.keeping import restored
+from opdeploy.resources import work_log
 from opdeploy.resources.base import Resource
 from opdeploy.resources.desired import Desired, Managed
 
@@ -41,7 +42,8 @@ def undoing(desired: Desired, roles: Collection[str], found: Found) -> tuple[Des
     back = [(managed, way) for managed, way in told if isinstance(way, Resource)]
     going = {token for managed, way in back if way.absent for token in managed.resource.brings()}
     left = [Left(managed.resource, why + _lost(managed, roles, going)) for managed, why in told if isinstance(why, str) and why]
-    return Desired(tuple(replace(managed, resource=way) for managed, way in back)), tuple(left)
+    stays = desired.work_log and not any(work_log.kept([managed.resource]) for managed, _ in back)
+    return Desired(tuple(replace(managed, resource=way) for managed, way in back), work_log=stays), tuple(left)
 
 
 def _lost(managed: Managed, roles: Collection[str], going: Collection[str]) -> str:

@@ -11,11 +11,14 @@ import pytest
 
 from cases import Case, load, planned, world
 from opdeploy.calls import Call, boot_read, cmdlet_write, events_read, file_read, host_read, name_resolve
+from opdeploy.engine.work_log import events
 from opdeploy.lab.windows import source
 from opdeploy.lab.windows.binding import bind
 from opdeploy.lab.windows.wire import Secure
-from opdeploy.model import REFERENCE, Missing, Secret, Unknown
+from opdeploy.model import REFERENCE, Change, Missing, Secret, Unknown
+from opdeploy.resources import work_log
 from opdeploy.resources.base import all_reads
+from opdeploy.results import HostResult, Item, Run
 from opdeploy.windows import agent
 
 CASES = [case for case in load(Path(__file__).parent.parent / "cases") if not case.refused]
@@ -26,7 +29,12 @@ BESIDES_THE_KINDS = [
     host_read(), boot_read(), name_resolve("S-1-1-0"), file_read("C:\\x"), events_read("<QueryList/>", 1)
 ]  # fmt: skip
 # What a run ends with.
-AT_THE_END = [cmdlet_write("Restart-Computer", Force=True), cmdlet_write("Restart-Service", Name="WinRM", Force=True)]
+RUN = Run("apply", "r", "2026-11-22T03:00:00Z", "test@here", "i", "no-digest")
+DONE = HostResult("db1", (Item(Change(work_log.TYPES, None, "would_change", "create"), outcome="applied"),))
+AT_THE_END = [
+    cmdlet_write("Restart-Computer", Force=True), cmdlet_write("Restart-Service", Name="WinRM", Force=True),
+    *events(DONE, RUN),
+]  # fmt: skip
 
 
 def made(case: Case) -> Iterator[Call]:

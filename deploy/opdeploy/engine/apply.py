@@ -18,6 +18,7 @@ from pyinfra.api.operations import run_host_op
 from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
+from opdeploy.engine import work_log
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.engine.observe import host_result, items
 from opdeploy.model import Change, HostError, OpdeployError
@@ -68,7 +69,8 @@ def apply(
         planned = host_result(task, items(task.job, task.station.around(), store))
         if stale := list(review(planned) if review else ()):
             return replace(planned, items=(), error=STALE, details=tuple(stale), error_status="failed")
-        return _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
+        done = _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
+        return _left_word(task, done, recorder)
 
     return run(jobs, store, options, work)
 
@@ -88,6 +90,17 @@ def _afterwards(state: State, task: Task, result: HostResult, recorder: Recorder
             restarts.restart_winrm(station)
     except HostError as error:
         return replace(result, error=error.message, hint=error.hint, error_status=error.status)
+    return result
+
+
+def _left_word(task: Task, result: HostResult, recorder: Recorder) -> HostResult:
+    """What was done stands in the host's own log from now on, where it keeps one. That it can't is no fault of the changes."""
+    events = work_log.events(result, recorder.run) if task.job.desired.work_log else []
+    if events and task.station.lost:
+        task.station.close()  # one try in a new session
+    for event in events:
+        if failure := task.station.try_write(event):
+            return replace(result, warnings=(*result.warnings, f"its work log does not tell of this run: {failure.message}"))
     return result
 
 

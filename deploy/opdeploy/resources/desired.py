@@ -34,8 +34,10 @@ class Desired:
     """All that a host should be: resources in order, and the scopes that its roles look through.
 
     `others`: what roles want in these scopes that were not asked for; nobody takes it for unmanaged.
+    `work_log`: whether it keeps an event source for what is done to it (`resources/work_log`), by whichever of its roles.
     """
 
     resources: tuple[Managed, ...] = ()
     scopes: tuple[tuple[Scope, tuple[str, ...]], ...] = ()
     others: tuple[Scoped, ...] = ()
+    work_log: bool = False

@@ -22,7 +22,7 @@ from opdeploy.inventory import (
 )
 from opdeploy.inventory.problems import shown
 from opdeploy.model import OneHost, Secret, UsageError
-from opdeploy.resources import KINDS
+from opdeploy.resources import KINDS, work_log
 from opdeploy.resources.base import KEY, Resource, Scope, Scoped, parts
 from opdeploy.resources.desired import Because, Desired
 from opdeploy.roles.finding import Role, Roles, broken, line_of
@@ -44,13 +44,18 @@ class _Compiled:
     @property
     def models(self) -> list[BaseModel]:
         """Its settings, and the resources made of them."""
-        return [*self.given, *(wish.thing for wish in self.wishes if isinstance(wish.thing, Resource))]
+        return [*self.given, *self.resources]
+
+    @property
+    def resources(self) -> list[Resource]:
+        return [wish.thing for wish in self.wishes if isinstance(wish.thing, Resource)]
 
     def desired(self, roles: Iterable[str]) -> Desired:
         made = joined(wish for wish in self.wishes if wish.role in roles)[0]
         kinds = {scope.kind for scope, _ in made.scopes}
         others = (wish.thing for wish in self.wishes if wish.role not in roles)
-        return replace(made, others=tuple(thing for thing in others if isinstance(thing, Scoped) and type(thing) in kinds))
+        unnamed = tuple(thing for thing in others if isinstance(thing, Scoped) and type(thing) in kinds)
+        return replace(made, others=unnamed, work_log=work_log.kept(self.resources))
 
 
 def compile(inventory: Inventory, hosts: Iterable[Host], roles: Roles, only: Sequence[str] = ()) -> list[tuple[Host, Desired]]:

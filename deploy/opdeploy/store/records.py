@@ -109,7 +109,7 @@ class Store:
         row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, run.plan, approvals)
         with self._writing() as db:
             db.execute(BEGUN, row)
-        return Recorder(self, run.run_id)
+        return Recorder(self, run)
 
     def record(self, run: Run) -> None:
         """A run that is over and made no change: a plan, a drift check."""
@@ -218,7 +218,11 @@ class Recorder:
     """One run's journal."""
 
     store: Store
-    run_id: str
+    run: Run
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
 
     def before(self, host: str, item: Item) -> None:
         """Commits that this change is about to be made."""

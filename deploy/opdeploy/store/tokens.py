@@ -20,8 +20,10 @@ from opdeploy.calls import NOT_IN_SNAPSHOT, Failure, file_read
 from opdeploy.model import Change, Property, Secret
 from opdeploy.rendering import parts
 from opdeploy.resources.audit_policy import APPLIED
+from opdeploy.resources.base import Resource
 from opdeploy.resources.environment_variable import OF_WINDOWS as SET_BY_WINDOWS
-from opdeploy.resources.environment_variable import STAYS
+from opdeploy.resources.environment_variable import STAYS, EnvironmentVariable
+from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.store import keys
 
 LEFT_OUT = "(left out of the snapshot)"
@@ -41,11 +43,23 @@ ENVIRONMENT = re.compile(r"\\Session Manager\\Environment\Z", re.IGNORECASE)
 OF_WINDOWS = SET_BY_WINDOWS | STAYS
 IN_TASKS = re.compile(r"(<(Arguments|Data)(?:\s[^>]*)?>)(.*?)(</\2>)", re.DOTALL)
 PROGRAM = re.compile(r'\s*("[^"]*"|\S*)')
+# Of a resource: the properties in which such a text stands. Of a value or a variable it hangs on its name.
+PROPERTIES = {"service": {"command_line", "recovery"}, "scheduled_task": {"actions", "other"}}
 NEVER_KEPT = ("record.", "logon.", "file.read")  # verbs: the store's own answers, a proof of a password, whole files
 # Files that hold no more than a policy, and that every user of the host may read: the audit policy that is applied, and what a
 # PowerShell endpoint lets people do.
 KEPT = file_read(APPLIED).key
 ENDPOINT = re.compile(r"\A[A-Z]:\\Program Files\\WindowsPowerShell\\Modules\\[^:]*\.(psd1|psrc|pssc)\Z", re.IGNORECASE)
+
+
+def properties(resource: Resource) -> frozenset[str]:
+    """The names of a resource's properties that can carry a token which no `Secret` stands for."""
+    if isinstance(resource, RegistryValue):
+        carries = resource.name.lower() in VALUES or KEYS.search(f"\\{resource.path}")
+        return frozenset({"data"} if carries else ())
+    if isinstance(resource, EnvironmentVariable):
+        return frozenset(() if resource.name.lower() in OF_WINDOWS else {"value", "entries"})
+    return frozenset(PROPERTIES.get(resource.KIND, ()))
 
 
 def kept(read_key: str) -> bool:

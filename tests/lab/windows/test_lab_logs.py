@@ -145,3 +145,54 @@ def test_reading_them_leaves_the_machine_as_it_was(ask, computer):
     audited(ask)
     log(ask, "Setup")
     assert dump(computer.state) == before
+
+
+# ---------------------------------------------------------------- events of programs
+
+COMMAND = "Microsoft.PowerShell.Commands.WriteEventLogCommand"
+OURS = (
+    '<QueryList><Query Id="0" Path="Application"><Select Path="Application">'
+    '*[System[Provider[@Name="opdeploy"]]]</Select></Query></QueryList>'
+)
+
+
+def write(ask, text="done", **given):
+    told = {"LogName": "Application", "Source": "opdeploy", "EntryType": "Information", "EventId": 1, "Message": text}
+    return ask(calls.cmdlet_write("Write-EventLog", **(told | given)))
+
+
+def registered(computer, log="Application"):
+    registry.create(computer.state, rf"{cmdlets_logs.CLASSIC}\{log}\opdeploy")
+
+
+def test_an_event_needs_its_source_in_that_log(ask, computer):
+    assert write(ask).id == COMMAND
+    registered(computer, "System")
+    assert write(ask).id == f"{write(ask).message},{COMMAND}"
+    assert "It is registered in log 'System'" in write(ask).message
+    assert computer.state.application_events == []
+
+
+def test_an_event_is_found_by_its_source(ask, computer):
+    assert ask(calls.events_read(OURS, 1)).id.startswith("NoMatchingEventsFound,")
+    registered(computer)
+    assert write(ask, "one") is None
+    assert write(ask, "two <&>", EventId=2, EntryType="Warning") is None
+    newest, oldest = ask(calls.events_read(OURS, 10))
+    assert '<EventID Qualifiers="0">2</EventID><Level>3</Level>' in newest
+    assert "<Data>two &lt;&amp;&gt;</Data>" in newest
+    assert "<EventRecordID>1</EventRecordID>" in oldest
+    assert ask(calls.events_read(OURS, 1)) == [newest]
+
+
+def test_an_event_is_only_so_long_and_of_a_real_type(ask, computer):
+    registered(computer)
+    assert write(ask, "x" * 31719).id == f"OSWritingError,{COMMAND}"
+    assert write(ask, EntryType="Note").id == f"CannotConvertArgumentNoMessage,{COMMAND}"
+    assert write(ask, EntryType="SuccessAudit").id == "lab.NotModelled"
+    assert computer.state.application_events == []
+
+
+def test_events_of_another_source_are_not_written_for_us(ask, computer):
+    registry.create(computer.state, rf"{cmdlets_logs.CLASSIC}\Application\MSSQLSERVER")
+    assert write(ask, Source="MSSQLSERVER").id == "opdeploy.BadName"

@@ -22,6 +22,7 @@ from opdeploy.lab.windows.state import Json, instant
 from opdeploy.lab.windows.wire import Secure
 
 ENUMS = {
+    "Diagnostics.EventLogEntryType": "Error Warning Information SuccessAudit FailureAudit",
     "NetSecurity.Action": "NotConfigured Allow Block",
     "NetSecurity.Direction": "Inbound Outbound",
     "NetSecurity.Enabled": "True False",

@@ -1,4 +1,4 @@
-"""Event logs: `Get-WinEvent` and `wevtutil sl`. [MS-EVEN6 3.1.4.21]
+"""Event logs: `Get-WinEvent`, `Write-EventLog` and `wevtutil sl`. [MS-EVEN6 3.1.4.21]
 
 What was set stands in the registry, where Windows has it: of a classic log below the EventLog service, of a channel below
 WINEVT\\Channels. Whatever does not stand there is as the publisher's manifest has it, which `LOGS` knows. A group policy's
@@ -21,6 +21,7 @@ CHANNELS = r"SOFTWARE\Microsoft\Windows\CurrentVersion\WINEVT\Channels"
 POLICY = r"SOFTWARE\Policies\Microsoft\Windows\EventLog"
 KEEP = 0xFFFFFFFF
 STEP, LEAST = 64 << 10, 1 << 20
+LONGEST_EVENT = 31_718  # characters, as found on Windows 10 (dotnet-api-docs #9999)
 NO_SUCH_CHANNEL, BAD_PARAMETER, BAD_LIST, DENIED = 15007, 87, 1336, 5
 Ended = tuple[int, bytes]
 
@@ -115,6 +116,37 @@ def _mode(keeps: bool, archives: bool) -> str:
     return ("AutoBackup" if archives else "Retain") if keeps else "Circular"
 
 
+# ---------------------------------------------------------------- Write-EventLog
+
+
+def write_event(state: State, token: Token, call: Bound) -> list[Json]:
+    """As the cmdlet's published source does it: a source is looked for under every log, and belongs to one."""
+    source, log, text, type = call.get("Source"), call.get("LogName"), call.get("Message"), call.get("EntryType", "Information")
+    home = _home(state, source)
+    if home is None:
+        raise _unwritten(f'The source name "{source}" does not exist on computer "localhost".', "", call)
+    if home.lower() != log.lower():
+        said = f"The source '{source}' is not registered in log '{log}'. (It is registered in log '{home}'.)"
+        raise _unwritten(said, f"{said},", call)
+    if home != "Application" or type not in events.LEVELS:
+        raise errors.not_modelled(f"Write-EventLog -LogName {home} -EntryType {type}")
+    if len(text.encode("utf-16-le")) // 2 > LONGEST_EVENT:
+        raise _unwritten("The event can not be written.", "OSWritingError,", call)
+    events.written(state, source, call.get("EventId"), type, text)
+    return []
+
+
+def _home(state: State, source: str) -> str | None:
+    """The log below which a source is registered."""
+    logs = (registry.find(state, CLASSIC) or {"keys": {}})["keys"].values()
+    return next((key["name"] for key in logs if source.lower() in key["keys"]), None)
+
+
+def _unwritten(text: str, id: str, call: Bound) -> errors.Refused:
+    type = "System.InvalidOperationException"
+    return errors.Refused(text, type, id + errors.cmdlet(call.name), "InvalidOperation", -2146233079)
+
+
 # ---------------------------------------------------------------- wevtutil sl
 
 
@@ -174,5 +206,5 @@ _SETTERS: dict[str, Callable[[Manifest, str], Values]] = {
     "/ca": _access,
 }
 
-COMMANDS: dict[str, Callable[[State, Token, Bound], list[Json]]] = {"Get-WinEvent": get_events}
+COMMANDS: dict[str, Callable[[State, Token, Bound], list[Json]]] = {"Get-WinEvent": get_events, "Write-EventLog": write_event}
 PROGRAMS: dict[tuple[str, str], Callable[[State, Token, list[str]], Ended]] = {("wevtutil.exe", "sl"): set_log}

@@ -1,4 +1,5 @@
-"""The Security log's events: written down by the lab, found by `Get-WinEvent -FilterXml`, printed as `ToXml()` does.
+"""The events of the Security and the Application log: written down by the lab, found by `Get-WinEvent -FilterXml`, printed as
+`ToXml()` does.
 
 [MS-EVEN6 2.2.13: the Event schema; 2.2.15: the XPath of filters, of which only the form that is asked here is understood].
 """
@@ -20,6 +21,11 @@ _PATH = re.compile(
     r'\*\[System\[\(([^()]*)\) and TimeCreated\[@SystemTime>="([^"]+)"\]\] '
     r'and EventData\[Data(?:\[@Name="(\w+)"\])?="([^"]*)"\]\]'
 )
+_OF_SOURCE = re.compile(
+    r'<QueryList><Query Id="0" Path="Application"><Select Path="Application">'
+    r'\*\[System\[Provider\[@Name="(\w+)"\]\]\]</Select></Query></QueryList>'
+)
+LEVELS = {"Error": 2, "Warning": 3, "Information": 4}
 LONGEST = 22  # expressions that the service takes in one XPath: common knowledge, in no specification
 
 
@@ -28,13 +34,23 @@ def logged(state: State, id: int, at: str, **data: str) -> None:
     state.events.append({"id": id, "at": at, "data": data})
 
 
+def written(state: State, source: str, id: int, type: str, text: str) -> None:
+    """One event more of the Application log."""
+    state.application_events.append({"source": source, "id": id, "level": LEVELS[type], "at": state.time, "text": text})
+
+
 def found(state: State, token: Token, query: str, most: int, name: str) -> list[Any]:
     """As XML, newest first. Raises Refused where there is none, and for who may not read."""
+    if of_source := _OF_SOURCE.fullmatch(unescape(query)):
+        return _newest(_of_source(state, of_source[1]), most, name)
     wanted = _filter(query)
     if not token.elevated:
         text = "Attempted to perform an unauthorized operation."
         raise errors.item(text, "System.UnauthorizedAccessException", "LogInfoUnavailable", name, "NotSpecified", errors.DENIED)
-    rows = [_xml(number, event, state) for number, event in enumerate(state.events, 1) if wanted(event)]
+    return _newest([_xml(number, event, state) for number, event in enumerate(state.events, 1) if wanted(event)], most, name)
+
+
+def _newest(rows: list[str], most: int, name: str) -> list[Any]:
     if not rows:
         text = "No events were found that match the specified selection criteria."
         raise errors.item(text, "System.Exception", "NoMatchingEventsFound", name, "ObjectNotFound")
@@ -64,4 +80,20 @@ def _xml(number: int, event: Json, state: State) -> str:
         f"<EventID>{event['id']}</EventID><TimeCreated SystemTime={quoteattr(event['at'])}/>"
         f"<EventRecordID>{number}</EventRecordID><Channel>Security</Channel><Computer>{escape(state.facts.name)}</Computer>"
     )
+    return f'<Event xmlns="{NAMESPACE}"><System>{system}</System><EventData>{data}</EventData></Event>'
+
+
+def _of_source(state: State, source: str) -> list[str]:
+    events = enumerate(state.application_events, 1)
+    return [_classic_xml(number, event, state) for number, event in events if event["source"].lower() == source.lower()]
+
+
+def _classic_xml(number: int, event: Json, state: State) -> str:
+    """As one of an older program: its text is its only datum."""
+    system = (
+        f'<Provider Name={quoteattr(event["source"])}/><EventID Qualifiers="0">{event["id"]}</EventID>'
+        f"<Level>{event['level']}</Level><TimeCreated SystemTime={quoteattr(event['at'])}/>"
+        f"<EventRecordID>{number}</EventRecordID><Channel>Application</Channel><Computer>{escape(state.facts.name)}</Computer>"
+    )
+    data = f"<Data>{escape(event['text'])}</Data>"
     return f'<Event xmlns="{NAMESPACE}"><System>{system}</System><EventData>{data}</EventData></Event>'

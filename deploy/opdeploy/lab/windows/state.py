@@ -70,6 +70,8 @@ class State:
     """What of the audit policy is not as Windows comes: see `auditing`."""
     events: list[Json] = field(default_factory=list)
     """The Security log, oldest first: {id, at, data} (`events`)."""
+    application_events: list[Json] = field(default_factory=list)
+    """The Application log, oldest first: {source, id, level, at, text} (`events`)."""
     sql: Json = field(default_factory=dict)
     """Instances of SQL Server (`sql`)."""
     password_policy: Json = field(default_factory=lambda: {"length": 0, "complexity": False})

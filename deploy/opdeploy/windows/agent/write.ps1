@@ -11,8 +11,7 @@ $writing = @{
     'New-Service' = @('Name', 'BinaryPathName', 'DisplayName', 'Description', 'StartupType')
     'Start-Service' = $named; 'Stop-Service' = $named; 'Restart-Service' = @('Name', 'Force'); 'Restart-Computer' = @('Force')
     'New-NetFirewallRule' = @('Name', 'DisplayName', 'Group') + $rule
-    'Set-NetFirewallRule' = @('Name', 'NewDisplayName') + $rule
-    'Remove-NetFirewallRule' = $named
+    'Set-NetFirewallRule' = @('Name', 'NewDisplayName') + $rule; 'Remove-NetFirewallRule' = $named
     'Register-ScheduledTask' = $task + @('Xml', 'Force'); 'Unregister-ScheduledTask' = $task + @('Confirm')
     'Enable-ScheduledTask' = $task; 'Disable-ScheduledTask' = $task
     'New-Item' = @('ItemType', 'Path'); 'Remove-Item' = @('LiteralPath')
@@ -23,10 +22,11 @@ $writing = @{
     'Set-SmbShare' = @('Name', 'Description', 'CachingMode', 'FolderEnumerationMode', 'SecurityDescriptor', 'Force'); 'Remove-SmbShare' = @('Name', 'Force')
     'Register-PSSessionConfiguration' = @('Name', 'Path', 'SecurityDescriptorSddl', 'NoServiceRestart')
     'Unregister-PSSessionConfiguration' = @('Name', 'NoServiceRestart', 'Force')
+    'Write-EventLog' = @('LogName', 'Source', 'EntryType', 'EventId', 'Message')
 }
-# Nothing may be meant by a pattern, and items are folders and files of a local disk.
+# Nothing may be meant by a pattern, items are folders and files of a local disk, and events are our own.
 $one = '\A[^*?\[\]]+\z'
-$shapes = @{ Name = $one; TaskName = $one; TaskPath = $one; ItemType = '\ADirectory\z'; Path = $localPath; LiteralPath = $localPath }
+$shapes = @{ Name = $one; TaskName = $one; TaskPath = $one; ItemType = '\ADirectory\z'; Path = $localPath; LiteralPath = $localPath; Source = '\Aopdeploy\z' }
 $verbs['cmdlet.write'] = { [CmdletBinding()] param([string]$name, [hashtable]$parameters = @{})
     foreach ($parameter in $parameters.get_Keys()) {
         if ($shapes.ContainsKey($parameter) -and [string]$parameters[$parameter] -notmatch $shapes[$parameter]) {
