@@ -6,10 +6,11 @@ Not `run_ops`: it lines operations up by index, so every host would wait at its 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -22,9 +23,10 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host as PyinfraHost
 
 from opdeploy.inventory import Host
-from opdeploy.model import HostError, HostFailed, OpdeployError
+from opdeploy.model import HostError, HostFailed, LogonRefused, OpdeployError
 from opdeploy.planning import Desired
 from opdeploy.rendering import without_secrets
+from opdeploy.resources.values import Duration
 from opdeploy.results import HostResult
 from opdeploy.store import Store
 from opdeploy.windows import targets
@@ -51,10 +53,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Options:
-    """What a run asks for beyond the ordinary."""
+    """What a run asks for beyond the ordinary.
+
+    Only for what reads, since a write that is cut off has an outcome nobody knows: `budget` and `host_budget`, the seconds that
+    the run and each host may take, and `second_try`, for hosts that were out of reach.
+    """
 
     diff: bool = False
     verify_passwords: bool = False
+    budget: float | None = None
+    host_budget: float | None = None
+    second_try: bool = False
 
     @property
     def asked(self) -> frozenset[str]:
@@ -68,6 +77,7 @@ class Task:
     job: Job
     station: Station
     pyinfra: PyinfraHost = field(init=False)
+    refused: bool = False  # the logon was
 
     @property
     def name(self) -> str:
@@ -91,6 +101,7 @@ class Task:
         """What a host leaves that could not be read or applied as a whole, in one line."""
         bug = f"a bug: {type(error).__name__}: {error}"
         known = error if isinstance(error, OpdeployError) else HostFailed(without_secrets(bug))
+        self.refused = isinstance(error, LogonRefused)
         status = known.status if isinstance(known, HostError) else "failed"
         return HostResult(self.name, error=known.message, hint=known.hint, error_status=status)
 
@@ -98,21 +109,71 @@ class Task:
 Work = Callable[[State, Task], HostResult]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long a run and each of its hosts may take; it begins when this is made."""
+
+    options: Options
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        return math.inf if self.options.budget is None else self.began + self.options.budget - time.monotonic()
+
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """One host's part of a run. Raises HostError where its time or the run's is up."""
+        left, of_host = self.left, math.inf if self.options.host_budget is None else self.options.host_budget
+        up = f"the run's time, {Duration(self.options.budget or 0)}, was up"
+        if left <= 0:
+            raise HostError(f"not begun: {up}", "give the run more time, or fewer hosts")
+        limit = gevent.Timeout(min(left, of_host) if min(left, of_host) < math.inf else None)
+        try:
+            with limit:  # no Exception: nothing on the way takes it for an error of the host
+                yield
+        except gevent.Timeout:
+            if left < of_host:
+                raise HostError(f"not read to its end: {up}", "give the run more time, or fewer hosts") from None
+            raise HostError(f"not read within {Duration(of_host)}", "is it overloaded? else give a host more time") from None
+
+
 def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tuple[HostResult, ...]:
     """Every job's result, in the order of the jobs; all sessions are closed when it returns or is interrupted."""
     if not jobs:
         return ()
-    with _tasks(jobs, store, options) as (state, tasks):
-        greenlets: list[Any] = []
-        with _interrupted_here():
-            try:
-                for task in tasks:
-                    greenlets.append(state.pool.spawn(_guarded, state, task, work))  # waits where the pool is full
-                gevent.joinall(greenlets)
-            finally:
-                _let_open(tasks)
-                state.pool.kill()
-        return tuple(greenlet.value for greenlet in greenlets)
+    with _tasks(jobs, store, options) as (state, tasks), _interrupted_here():
+        limits = Limits(options)
+        results = _each(state, tasks, work, limits)
+        again = [task for task in tasks if options.second_try and limits.left > 0 and _out_of_reach(task, results)]
+        return tuple((results | _tried_again(results, _each(state, again, work, limits))).values())
+
+
+def _each(state: State, tasks: Sequence[Task], work: Work, limits: Limits) -> dict[str, HostResult]:
+    """Results by the host's name."""
+    greenlets: list[Any] = []
+    try:
+        for task in tasks:
+            greenlets.append(state.pool.spawn(_guarded, state, task, work, limits))  # waits where the pool is full
+        gevent.joinall(greenlets)
+    finally:
+        _let_open(tasks)
+        state.pool.kill()
+    return {task.name: greenlet.value for task, greenlet in zip(tasks, greenlets, strict=True)}
+
+
+def _out_of_reach(task: Task, results: Mapping[str, HostResult]) -> bool:
+    """Whether another try may help: not after a refused logon, which could lock the account."""
+    return results[task.name].status == "unreachable" and not task.refused and not task.pyinfra.connected
+
+
+def _tried_again(first: Mapping[str, HostResult], second: Mapping[str, HostResult]) -> dict[str, HostResult]:
+    return {name: _second_try(result, first[name].error) for name, result in second.items()}
+
+
+def _second_try(result: HostResult, first: str) -> HostResult:
+    if result.error:
+        return replace(result, details=(*result.details, f"and at the first try: {first}"))
+    return replace(result, warnings=(*result.warnings, f"it was read at the second try only; the first: {first}"))
 
 
 @contextmanager
@@ -147,9 +208,10 @@ def _let_open(tasks: Sequence[Task]) -> None:
         gevent.sleep(LOOK)
 
 
-def _guarded(state: State, task: Task, work: Work) -> HostResult:
+def _guarded(state: State, task: Task, work: Work, limits: Limits) -> HostResult:
     try:
-        result = work(state, task)
+        with limits.in_time():
+            result = work(state, task)
     except Exception as error:
         result = task.failed(error)
     finally:
