@@ -184,6 +184,7 @@ class Run:
     inventory: str
     sources: str  # digest of all that the desired state came from
     hosts: tuple[HostResult, ...] = field(default_factory=tuple)
+    roles: tuple[str, ...] = ()  # that it was limited to; none: all
     from_snapshots: bool = False  # nothing is known of now
     plan: str = ""  # the digest of the plan file that was applied
     approvals: tuple[Approval, ...] = ()

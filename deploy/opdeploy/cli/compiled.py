@@ -8,12 +8,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import Host, Inventory, read, select
 from opdeploy.resources.desired import Desired
-from opdeploy.results import HostResult, Run
+from opdeploy.results import Command, HostResult, Run
 from opdeploy.roles import Roles, compile, find, sources
 
 
@@ -24,6 +23,7 @@ class Compiled:
     inventory: Inventory
     roles: Roles
     hosts: tuple[tuple[Host, Desired], ...]
+    asked_roles: tuple[str, ...] = ()
 
     @property
     def sources(self) -> str:
@@ -36,10 +36,11 @@ def compiled(asked: Asked) -> Compiled:
     inventory = read(asked.inventory)
     everything = compile(inventory, inventory.hosts, roles, asked.roles)
     chosen = {host.name for host in select(inventory, asked.limits)}
-    return Compiled(inventory, roles, tuple((host, desired) for host, desired in everything if host.name in chosen))
+    hosts = tuple((host, desired) for host, desired in everything if host.name in chosen)
+    return Compiled(inventory, roles, hosts, asked.roles)
 
 
-def new_run(command: Literal["plan", "apply", "drift"], what: Compiled, hosts: Sequence[HostResult] = ()) -> Run:
+def new_run(command: Command, what: Compiled, hosts: Sequence[HostResult] = ()) -> Run:
     """A run of now, by whoever is at the keyboard."""
     now = datetime.now(UTC)
     return Run(
@@ -49,6 +50,7 @@ def new_run(command: Literal["plan", "apply", "drift"], what: Compiled, hosts: S
         by=f"{_user()}@{socket.gethostname()}",
         inventory=str(what.inventory.path),
         sources=what.sources,
+        roles=what.asked_roles,
         hosts=tuple(hosts),
     )
 

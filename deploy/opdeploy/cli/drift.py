@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 import click
 
 from opdeploy.cli import options, showing, terminal
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
+from opdeploy.drifting import classified
 from opdeploy.engine import Job
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode
@@ -45,6 +47,8 @@ def check(asked: Asked, form: str, verbose: bool) -> ExitCode:
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, progress=progress)
         run = replace(new_run("drift", what), hosts=hosts)
+        today = datetime.fromisoformat(run.created_at).astimezone().date()
+        run = classified(run, store.memory(host.name for host in hosts), what.inventory.waivers, today)
         try:
             store.record(run)
         finally:  # what was read is said, also where it can't be written down

@@ -76,14 +76,14 @@ def _found(store: Store, host: Host, resource: Resource) -> Any:
 def _planned(jobs: list[Job], what: Compiled, store: Store, left: dict[str, tuple[Left, ...]], form: str) -> ExitCode:
     with terminal.Progress() as progress:
         hosts = planned(jobs, store, progress=progress)
-    run = new_run("plan", what, _told(hosts, what, left))
+    run = new_run("remove", what, _told(hosts, what, left))
     store.record(run)
     showing.show(run, form)
     return showing.ended(run, progress.seconds)
 
 
 def _apply(jobs: list[Job], what: Compiled, store: Store, left: dict[str, tuple[Left, ...]], form: str) -> ExitCode:
-    run = new_run("apply", what)
+    run = new_run("remove", what)
     recorder = store.begin(run)
     with showing.so_far(recorder), terminal.Progress() as progress:
         hosts = applied(jobs, store, recorder, progress=progress)
@@ -114,4 +114,4 @@ def _forget(store: Store, hosts: tuple[HostResult, ...]) -> None:
     for host in hosts:
         for item in host.items:
             if item.outcome == "applied" or (item.outcome is None and item.change.verdict == "in_sync"):
-                store.forget_found(host.name, item.change.resource.KIND, item.change.resource.key)
+                store.forget(host.name, item.change.resource.KIND, item.change.resource.key)

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from opdeploy.inventory.problems import InventoryError, Position, Problem, merge
 from opdeploy.inventory.secrets import Resolver
 from opdeploy.inventory.variables import effective
 from opdeploy.inventory.vars_files import SUFFIXES, VarsFiles, find
+from opdeploy.inventory.waivers import Waiver, read_waivers
 from opdeploy.inventory.yaml_file import Node, parse
 
 HOSTS_FILE = "hosts.yml"
+WAIVERS_FILE = "waivers.yml"
 OTHER_NAMES = ("hosts.yaml", "hosts", "hosts.ini", "inventory", "inventory.yml", "inventory.ini")  # as Ansible takes them
 GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"
@@ -32,7 +35,7 @@ class Inventory:
     """A practice's hosts, in the order of hosts.yml.
 
     ``groups``: the names of all hosts below each group (``all`` too); ``sources``: SHA-256 (hex) over the path and
-    content of every file read, secrets' files excepted; ``problems``: what `load` would have raised.
+    content of every file read, but secrets' files and the waivers; ``problems``: what `load` would have raised.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]]
     sources: str
     problems: tuple[Problem, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
     def refuse(self, more: Iterable[Problem] = ()) -> None:
         """Raises InventoryError with its own problems and further ones, if there are any."""
@@ -71,6 +75,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     files = _Files(path)
     document = files.hosts()
     group_files, host_files = files.folder(GROUP_VARS), files.folder(HOST_VARS)
+    waived = files.waivers()
     if document is None or files.broken:
         raise InventoryError(files.problems)
     layout, problems = read_groups(document)
@@ -79,8 +84,10 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     variables = {name: effective(layout, name, group_files.variables, host_files.variables) for name in layout.hosts}
     resolver = Resolver(path, environ)
     hosts, unreached = _hosts(layout, variables, resolver, path)
-    found = merged([*files.problems, *problems, *resolver.problems], unreached)
-    return Inventory(path, hosts, _members(hosts, layout), files.digest(), found)
+    groups = _members(hosts, layout)
+    waivers, wrong = read_waivers(waived, hosts, groups, date.today()) if waived and known else ((), [])
+    found = merged([*files.problems, *problems, *resolver.problems, *wrong], unreached)
+    return Inventory(path, hosts, groups, files.digest(), found, waivers)
 
 
 def select(inventory: Inventory, limits: Sequence[str]) -> tuple[Host, ...]:
@@ -152,14 +159,21 @@ class _Files:
         self.problems.extend(variable_problems(variables))
         return variables
 
-    def parsed(self, path: Path) -> Node | None:
+    def waivers(self) -> Node | None:
+        """The document of waivers.yml, None where there is none. What is accepted is no part of what a host should be."""
+        path = self.directory / WAIVERS_FILE
+        return self.parsed(path, counts=False) if path.exists() else None
+
+    def parsed(self, path: Path, counts: bool = True) -> Node | None:
+        """A file as a tree. It `counts` where a desired state comes from it."""
         try:
             data = path.read_bytes()
         except OSError as error:
             self.broken = True
             self._report(path, f"cannot be read: {error.strerror}")
             return None
-        self._contents[path.relative_to(self.directory).as_posix()] = data
+        if counts:
+            self._contents[path.relative_to(self.directory).as_posix()] = data
         node, problems = parse(data, shown(path))
         self.problems.extend(problems)
         self.broken = self.broken or node is None
@@ -185,13 +199,13 @@ def _otherwise(directory: Path) -> Iterator[str]:
 
 def _overlooked(directory: Path) -> Iterator[Problem]:
     """What lies beside hosts.yml and looks as if somebody counted on it."""
-    known = (HOSTS_FILE, GROUP_VARS, HOST_VARS)
+    known = (HOSTS_FILE, GROUP_VARS, HOST_VARS, WAIVERS_FILE)
     for entry in sorted(directory.iterdir()):
         if entry.name in known or entry.name.startswith("."):
             continue
         similar = get_close_matches(entry.name, known, n=1, cutoff=0.8)
         if similar or entry.suffix in SUFFIXES[1:]:
-            hint = f"did you mean {similar[0]}?" if similar else "hosts.yml, group_vars/ and host_vars/ are read"
+            hint = f"did you mean {similar[0]}?" if similar else "hosts.yml, group_vars/, host_vars/ and waivers.yml are read"
             yield Problem(Position(shown(entry)), "", "nothing reads this", hint)
 
 

@@ -30,6 +30,7 @@ class Part(Enum):
 
 
 RESTART_WINRM = "restart WinRM"
+NOT_NAMED = "not in the inventory"  # what the reason of an unmanaged extra begins with
 KEY = Part.KEY
 OPTION = Part.OPTION
 
@@ -363,9 +364,9 @@ class Scope:
     def why(self) -> str:
         where = f"{self.kind.SCOPE} {self.of}"
         return (
-            f"not in the inventory, {where} is exact"
+            f"{NOT_NAMED}, {where} is exact"
             if self.exact
-            else f"not in the inventory: only reported, since {where} is not exact"
+            else f"{NOT_NAMED}: only reported, since {where} is not exact"
         )
 
 

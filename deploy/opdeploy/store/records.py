@@ -12,7 +12,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -23,18 +23,22 @@ from typing import Any
 from opdeploy import __version__
 from opdeploy.calls import Answer, Failure, Read
 from opdeploy.keeping import kept
+from opdeploy.memory import Memory
 from opdeploy.model import Change, OpdeployError, Secret, UsageError
 from opdeploy.rendering import plain
 from opdeploy.resources.base import OPTION, parts, properties
 from opdeploy.results import HostResult, Item, Run
-from opdeploy.store import database, keys
+from opdeploy.store import database, keys, remembering
 
-NAME = "runs.sqlite3"
+NAME = database.NAME
 BEGUN = """
     INSERT INTO runs (run_id, command, created_at, by_whom, tool, inventory, sources, plan, approvals)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-LAST_APPLIED = "SELECT max(ended_at) FROM changes WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ?"
+LAST_APPLIED = """
+    SELECT CASE command WHEN 'remove' THEN '' ELSE ended_at END FROM changes JOIN runs USING (run_id)
+    WHERE outcome = 'applied' AND host = ? AND kind = ? AND identity = ? ORDER BY ended_at DESC LIMIT 1
+"""
 SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
 FOUND = "SELECT told FROM found WHERE host = ? AND kind = ? AND identity = ?"
@@ -129,10 +133,16 @@ class Store:
             raise KeyError(key)
         return json.loads(row[0])
 
-    def forget_found(self, host: str, kind: str, key: str) -> None:
-        """It was taken back: another first change begins anew."""
+    def forget(self, host: str, kind: str, key: str) -> None:
+        """It was taken back: another first change begins anew, and nobody misses it."""
         with self._writing() as db:
             db.execute("DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?", (_id(host), kind, key.lower()))
+            remembering.forget(db, host, kind, key)
+
+    def memory(self, hosts: Iterable[str]) -> Memory:
+        """What is remembered of these hosts' resources: when each was last as desired, since when it is not."""
+        with self._lock, database.told(self.folder / NAME):
+            return remembering.load(self._connection, hosts, self.key())
 
     # ------------------------------------------------------------ logs of hosts
 
@@ -224,6 +234,11 @@ class Recorder:
     def run_id(self) -> str:
         return self.run.run_id
 
+    @property
+    def _is_of_the_inventory(self) -> bool:
+        """Whether what this run wants is what the inventory says, and what it saw is of now."""
+        return self.run.command != "remove" and not self.run.from_snapshots
+
     def before(self, host: str, item: Item) -> None:
         """Commits that this change is about to be made."""
         change = item.change
@@ -238,6 +253,8 @@ class Recorder:
         ended = {"outcome": item.outcome, "error": item.error, "ended_at": _now()}
         with self.store._writing() as db:
             _write(db, self._change(host, item.change) | ended)
+            if item.outcome == "applied" and self._is_of_the_inventory:
+                remembering.add_applied(db, self.run, host, item, self.store.key())
 
     def so_far(self) -> tuple[int, int]:
         """How many changes were made, and how many begun of which nobody knows more."""
@@ -251,6 +268,8 @@ class Recorder:
         with self.store._writing() as db:
             for host in run.hosts:
                 self._finish_host(db, host)
+            if self._is_of_the_inventory:
+                remembering.add(db, run, self.store.key())
             db.execute(ENDED, (_now(), self.run_id))
             db.execute("UPDATE runs SET finished_at = ?, code = ? WHERE run_id = ?", (_now(), int(run.code), self.run_id))
 
@@ -264,7 +283,8 @@ class Recorder:
         db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
             if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
-                outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot}
+                drift = json.dumps(asdict(item.drift)) if item.drift else ""
+                outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot, "drift": drift}
                 _write(db, self._change(host.name, item.change) | outcome)
 
     def _change(self, host: str, change: Change[Any]) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""``waivers.yml``: which differences are known and accepted, by whom, why, and until when.
+
+It lies in the inventory, so that a waiver is reviewed like everything else there. It is no part of what a host should be:
+it changes no plan, and is not in the digest that a plan file holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from opdeploy.inventory.groups import ALL
+from opdeploy.inventory.hosts import Host
+from opdeploy.inventory.limits import selected
+from opdeploy.inventory.problems import InventoryError, Problem
+from opdeploy.inventory.validate import found, validated
+from opdeploy.inventory.yaml_file import Node
+from opdeploy.model import UsageError
+
+LONGEST = timedelta(days=366)
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """`named`: the hosts that its pattern leaves. `at`: file:line. No properties: all, and that it is there or not."""
+
+    at: str
+    hosts: str
+    named: frozenset[str]
+    resource: str
+    properties: tuple[str, ...]
+    reason: str
+    by: str
+    until: date
+
+    def matches(self, id: str) -> bool:
+        """Whether it is about a resource, by ``kind/key``."""
+        return fnmatchcase(id.lower(), self.resource.lower())
+
+
+# ---------------------------------------------------------------- as it is written
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it says nothing")
+    return text.strip()
+
+
+def _of_resources(text: str) -> str:
+    if "/" not in text:
+        raise ValueError("expected KIND/KEY, as a plan names them: service/Spooler, firewall_rule/OP-*")
+    return text
+
+
+def _day(value: Any) -> Any:
+    """A day, and no time or number of seconds, which pydantic would take as well."""
+    if isinstance(value, datetime) or not isinstance(value, date | str):
+        raise ValueError(f"expected a date (2026-12-31), found {found(value)}")
+    return value
+
+
+def _bearable(until: date, info: ValidationInfo) -> date:
+    if info.context and until > info.context["today"] + LONGEST:
+        raise ValueError(f"more than {LONGEST.days} days ahead: a waiver is looked at anew at least once a year")
+    return until
+
+
+Text = Annotated[str, AfterValidator(_said)]
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hosts: Text = ALL
+    """Which hosts, as `--limit` takes them."""
+    resource: Annotated[Text, AfterValidator(_of_resources)]
+    """Which resources: a glob over KIND/KEY, as a plan names them."""
+    properties: Annotated[tuple[Text, ...] | None, Field(min_length=1)] = None
+    """Which of their properties; left out: all."""
+    reason: Text
+    """Why the difference is accepted."""
+    by: Text
+    """Who accepts it."""
+    until: Annotated[date, BeforeValidator(_day), AfterValidator(_bearable)]
+    """The last day on which it is accepted."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    waivers: tuple[_Written, ...] = ()
+
+
+def read_waivers(
+    document: Node, hosts: Sequence[Host], groups: Mapping[str, tuple[str, ...]], today: date
+) -> tuple[tuple[Waiver, ...], list[Problem]]:
+    """The waivers of a parsed file, and every problem of them."""
+    try:
+        written = validated(_File, document, "", {"today": today}).waivers
+    except InventoryError as error:
+        return (), list(error.problems)
+    waivers: list[Waiver] = []
+    problems: list[Problem] = []
+    for number, (one, node) in enumerate(zip(written, document.mapping["waivers"].items if written else (), strict=True)):
+        try:
+            named = frozenset(host.name for host in selected(hosts, groups, [one.hosts]))
+        except UsageError as error:
+            at = node.mapping["hosts"].key_at
+            problems.append(Problem(at, f"waivers[{number}].hosts", error.message.removeprefix("the limit "), error.hint))
+            continue
+        waivers.append(_waiver(one, node, named))
+    return tuple(waivers), problems
+
+
+def _waiver(written: _Written, node: Node, named: frozenset[str]) -> Waiver:
+    given = written.model_dump(exclude={"properties"})
+    return Waiver(f"{node.at.file}:{node.at.line}", named=named, properties=written.properties or (), **given)
