@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 
 from opdeploy.cli import options, terminal
 from opdeploy.cli.compiled import compiled
 from opdeploy.cli.options import Asked
+from opdeploy.cli.times import since_when
 from opdeploy.engine import Job, observe
 from opdeploy.inventory import near
 from opdeploy.model import ExitCode, Unknown, UsageError
@@ -22,7 +23,6 @@ from opdeploy.reports.sessions import sessions
 from opdeploy.resources.base import Answers
 from opdeploy.resources.desired import Desired, Managed
 from opdeploy.resources.local_user import LocalUser
-from opdeploy.resources.values import span
 from opdeploy.store import Store
 
 
@@ -57,7 +57,7 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
       opdeploy access report db1.example -i inventories/lab
       opdeploy access report db1.example --since 2026-11-01 --format html > db1.html
     """
-    begin = _since(since, datetime.now(UTC))
+    begin = since_when(since, datetime.now(UTC))
     job = _job(asked, host)
     asks = AccessEvents(account=_named(account) if account else _account(job), since=begin)
     with closing(Store.open(asked.store)) as store, terminal.Progress() as progress:
@@ -104,16 +104,3 @@ def _account(job: Job) -> str:
         if isinstance(managed.resource, LocalUser) and "support_account" in managed.roles:
             return managed.resource.name
     raise UsageError(f"{job.host.name} has no support_account", "name the account with --account")
-
-
-def _since(text: str, now: datetime) -> str:
-    """ISO 8601, UTC, in the precision that events have it."""
-    try:
-        when = now - timedelta(seconds=span(text))
-    except ValueError:
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(f"--since {text}: no length of time and no date", "write 7d, 12h or 2026-11-01") from None
-    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -12,10 +12,13 @@ from opdeploy import __version__
 COMMANDS = {
     "inventory": "Check an inventory, list its hosts, show one.",
     "plan": "Show what apply would change. Writes nothing.",
+    "approve": "Sign that a plan file may be applied, or that it must not.",
     "apply": "Close the difference between the hosts and the inventory.",
     "remove": "Take back what roles did to hosts.",
     "drift": "Compare the hosts with the inventory and with what was last applied.",
     "snapshot": "Save a host's raw answers, to plan from later.",
+    "history": "Say who ran what, when, and what changed.",
+    "store": "Check the run store, prune it, export it.",
     "access": "Say when the support was on a host, and what it did there.",
     "handover": "Write what a practice's IT is left with, as one file.",
     "explain": "Say what a kind of resource is, with an example.",

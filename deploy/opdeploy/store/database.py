@@ -146,15 +146,19 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
 
 
 def damage(path: Path) -> str:
-    """What SQLite finds wrong with a file's pages, '' for nothing. The file is only read. Raises sqlite3.OperationalError."""
+    """What is wrong with a file: its pages, its indexes, or rows that refer to none; '' for nothing. The file is only read.
+
+    Raises sqlite3.OperationalError where it can't be, UsageError for one that is not ours.
+    """
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as connection:
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        with closing(read_only(path)) as connection:
+            pages = [told for (told,) in connection.execute("PRAGMA integrity_check(10)") if told != "ok"]
+            rows = connection.execute("PRAGMA foreign_key_check").fetchmany(10)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if found == "ok" else found
+    return "; ".join(pages + [f"row {row[1]} of {row[0]} refers to nothing" for row in rows])
 
 
 def set_aside(folder: Path, now: datetime) -> Path | None:

@@ -1,0 +1,180 @@
+"""``opdeploy history``: who ran what, when, from where, with which approval, and what changed. No host is spoken to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from click.shell_completion import CompletionItem
+
+from opdeploy.cli import options, terminal
+from opdeploy.cli.times import since_when
+from opdeploy.inventory import near
+from opdeploy.model import OpdeployError, UsageError
+from opdeploy.rendering import printable
+from opdeploy.reports.text import OUTCOMES, SIGNS
+from opdeploy.results import Command
+from opdeploy.store import Store, history
+from opdeploy.store.history import CameTo, PastChange, PastRun
+
+SCHEMA = "opdeploy.history/1"
+NEVER_ENDED = "never ended"
+AMONG = 100  # run ids that a shell is offered
+CAME_TO = {
+    "applied": "applied",
+    "failed": "failed",
+    "refused": "refused",
+    "not_reached": "not reached",
+    "never_ended": "begun and never ended",
+    "would_change": "would change",
+    "corrective": "corrective",
+    "intentional": "intentional",
+    "never_applied": "never applied",
+    "waived": "waived",
+    "unknown": "unknown",
+    "unreachable": "unreachable",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run, what it came to, and where a host was named what it changed there."""
+
+    run: PastRun
+    came_to: CameTo
+    changes: tuple[PastChange, ...] = ()
+
+
+def _hosts(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    try:
+        with closing(history.opened(context.params.get("store"))) as store:
+            return [CompletionItem(name) for name in history.hosts(store) if name.startswith(begun.lower())]
+    except OpdeployError:
+        return []
+
+
+def _run_ids(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    try:
+        with closing(history.opened(context.params.get("store"))) as store:
+            newest = history.runs(store, limit=AMONG)
+    except OpdeployError:
+        return []
+    return [CompletionItem(run.run_id, help=f"{run.command} by {run.by}") for run in newest if run.run_id.startswith(begun)]
+
+
+@click.group("history")
+def command() -> None:
+    """Say who ran what, when, from where, with which approval, and what changed. No host is spoken to.
+
+    \b
+    Example:
+      opdeploy history list db1.example
+    """
+
+
+@command.command("list")
+@click.argument("host", required=False, default="", shell_complete=_hosts)
+@options.store
+@click.option("--since", metavar="WHEN", help="A length of time (30d, 12h) or a date (2026-11-01).")
+@click.option("--command", "of", type=click.Choice(get_args(Command)), default=None, help="Only runs of this command.")
+@click.option("-n", "--number", type=click.IntRange(min=1), default=20, show_default=True, help="How many, of the newest.")
+@options.output
+def list_(host: str, store: Path | None, since: str | None, of: str | None, number: int, form: str) -> None:
+    """List runs, the newest first. With HOST those that had it, and what each changed there.
+
+    A run that never ended was killed, or is under way.
+
+    \b
+    Examples:
+      opdeploy history list
+      opdeploy history list db1.example --since 30d
+      opdeploy history list --command apply -n 5 --format json
+    """
+    begin = since_when(since, datetime.now(UTC)) if since else ""
+    with closing(history.opened(store)) as opened:
+        _check_host(host, opened)
+        found = [_listed(opened, run, host) for run in history.runs(opened, host, of or "", begin, number)]
+    if form == "json":
+        terminal.document({"schema": SCHEMA, "host": host.lower() or None, "runs": [_document(one) for one in found]})
+    else:
+        terminal.write("".join(f"{line}\n" for line in _table(found)))
+
+
+def _check_host(host: str, store: Store) -> None:
+    if host and host.lower() not in (names := history.hosts(store)):
+        raise UsageError(f"no run here had a host {printable(host)}", near(host.lower(), names) or _there_are(names))
+
+
+def _there_are(names: Sequence[str]) -> str:
+    return f"there are: {', '.join(names[:10])}" if names else "no run is recorded here"
+
+
+def _listed(store: Store, run: PastRun, host: str) -> Listed:
+    changes = [change for change in history.changes(store, run.run_id, host) if change.happened] if host else []
+    return Listed(run, history.came_to(store, run.run_id, host), tuple(changes))
+
+
+# ---------------------------------------------------------------- for eyes
+
+
+def _table(found: Sequence[Listed]) -> Iterator[str]:
+    rows = [_row(one) for one in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for one, row in zip(found, rows, strict=True):
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield from map(_change_line, one.changes)
+
+
+def _row(one: Listed) -> tuple[str, ...]:
+    run = one.run
+    told = (run.run_id, when(run.created_at), run.command, run.by, run.inventory, _ended(run), _told(one))
+    return tuple(printable(cell) for cell in told)
+
+
+def when(moment: str) -> str:
+    return f"{moment[:16].replace('T', ' ')} UTC"
+
+
+def _ended(run: PastRun) -> str:
+    return NEVER_ENDED if run.code is None else f"exit {run.code}"
+
+
+def _told(one: Listed) -> str:
+    """What it came to, and how many signed for it."""
+    counts = [f"{count} {CAME_TO[name]}" for name, count in asdict(one.came_to).items() if count]
+    signed = len(one.run.approvals)
+    approvals = [f"{signed} {'approval' if signed == 1 else 'approvals'}"] if signed else []
+    return " · ".join([*(counts or ["in sync"] * (one.run.code == 0)), *approvals])
+
+
+def _change_line(change: PastChange) -> str:
+    error = f": {change.error}" if change.error else ""
+    properties = ", ".join(change.properties) or change.action
+    return printable(f"    {SIGNS[change.action]} {change.kind:<18} {change.key:<46} {properties}: {_outcome(change)}{error}")
+
+
+def _outcome(change: PastChange) -> str:
+    if change.outcome:
+        return OUTCOMES[change.outcome]
+    return f"begun {when(change.begun_at)}, {NEVER_ENDED}" if change.begun_at else "found changed on the host"
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def _document(one: Listed) -> dict[str, Any]:
+    told = {name: value for name, value in asdict(one.run).items() if name not in ("code", "finished_at", "approvals")}
+    ended = {"finished_at": one.run.finished_at, "exit_code": one.run.code}
+    signed = [asdict(approval) for approval in one.run.approvals]
+    return {**told, **ended, "came_to": asdict(one.came_to), "approvals": signed, "changes": [_change(c) for c in one.changes]}
+
+
+def _change(change: PastChange) -> dict[str, Any]:
+    values = {name: {"before": before, "after": after} for name, (before, after) in change.properties.items()}
+    told = asdict(change) | {"properties": values, "id": f"{change.kind}/{change.key}"}
+    return {name: value for name, value in told.items() if name != "host"}

@@ -1,0 +1,210 @@
+"""What the run store remembers of past runs, read: who ran what when, by whose approval, and what came of it.
+
+A run that was begun and never ended is one that was killed, or one that is under way. Nothing in here writes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opdeploy.model import Outcome, UsageError
+from opdeploy.results import Approval, Drift, Evidence, Waived
+from opdeploy.store.records import NAME, Store, default_folder
+
+RUNS = """
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals FROM runs
+    WHERE created_at >= ?1 AND (?2 = '' OR command = ?2) AND (?3 = '' OR EXISTS
+        (SELECT 1 FROM hosts WHERE hosts.run_id = runs.run_id AND host = ?3
+         UNION ALL SELECT 1 FROM changes WHERE changes.run_id = runs.run_id AND host = ?3))
+    ORDER BY created_at DESC, rowid DESC LIMIT ?4
+"""
+IDS = "SELECT run_id FROM runs ORDER BY created_at DESC, rowid DESC"
+RUN = """
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals FROM runs
+    WHERE run_id = ?
+"""
+HOSTS = "SELECT DISTINCT host FROM hosts UNION SELECT DISTINCT host FROM changes ORDER BY host"
+HOSTS_OF = "SELECT host, status, reason, windows, evidence FROM hosts WHERE run_id = ? ORDER BY rowid"
+CHANGES_OF = """
+    SELECT host, kind, key, verdict, action, properties, reason, begun_at, ended_at, outcome, error, reboot, drift FROM changes
+    WHERE run_id = ?1 AND (?2 = '' OR host = ?2) ORDER BY host, rowid
+"""
+# A manual step is no difference that a run closes. What was begun has no outcome yet.
+CAME_TO = """
+    WITH mine AS (SELECT *, outcome IS NULL AND begun_at IS NULL AS told,
+            verdict = 'would_change' AND outcome IS NULL AND begun_at IS NULL AND kind <> 'manual_step' AS differs,
+            coalesce(json_extract(nullif(drift, ''), '$.kind'), '') AS cause
+        FROM changes WHERE run_id = ?1 AND (?2 = '' OR host = ?2))
+    SELECT sum(outcome = 'applied'), sum(outcome = 'failed'), sum(outcome = 'refused'), sum(outcome = 'not_reached'),
+        sum(begun_at NOTNULL AND outcome IS NULL), sum(differs AND cause = ''), sum(differs AND cause = 'corrective'),
+        sum(differs AND cause = 'intentional'), sum(differs AND cause = 'never_applied'), sum(differs AND cause = 'waived'),
+        sum(told AND verdict = 'unknown'),
+        (SELECT count(*) FROM hosts WHERE run_id = ?1 AND (?2 = '' OR host = ?2) AND status = 'unreachable')
+    FROM mine
+"""
+
+
+@dataclass(frozen=True)
+class CameTo:
+    """How many changes of a run came to what. A drift check's differences are told by their cause."""
+
+    applied: int = 0
+    failed: int = 0
+    refused: int = 0
+    not_reached: int = 0
+    never_ended: int = 0
+    would_change: int = 0
+    corrective: int = 0
+    intentional: int = 0
+    never_applied: int = 0
+    waived: int = 0
+    unknown: int = 0
+    unreachable: int = 0  # hosts
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """`finished_at` and `code` are None for a run that never ended."""
+
+    run_id: str
+    command: str
+    created_at: str
+    by: str
+    tool: str
+    inventory: str
+    sources: str
+    finished_at: str | None
+    code: int | None
+    plan: str
+    approvals: tuple[Approval, ...]
+
+
+@dataclass(frozen=True)
+class PastChange:
+    """One resource's difference, property by property (before, after), and what came of it."""
+
+    host: str
+    kind: str
+    key: str
+    verdict: str
+    action: str
+    properties: Mapping[str, tuple[Any, Any]]
+    reason: str
+    begun_at: str | None
+    ended_at: str | None
+    outcome: Outcome | None
+    error: str
+    reboot: str
+    drift: Drift | None
+
+    @property
+    def never_ended(self) -> bool:
+        """Begun, and nobody knows what came of it."""
+        return self.begun_at is not None and self.outcome is None
+
+    @property
+    def happened(self) -> bool:
+        """Whether a run set about it, or was to and did not get there; or whether a drift check was the first to find it so."""
+        found = self.drift is not None and self.drift.kind == "corrective" and not self.drift.last_seen
+        return self.outcome is not None or self.never_ended or found
+
+
+@dataclass(frozen=True)
+class PastHost:
+    """`status` is '' where the run never ended; `product` is Windows' product type, '' for a host that did not say."""
+
+    name: str
+    status: str = ""
+    reason: str = ""
+    product: str = ""
+    build: int = 0
+    evidence: Evidence = field(default_factory=Evidence)
+    changes: tuple[PastChange, ...] = ()
+
+
+# ---------------------------------------------------------------- reading
+
+
+def opened(folder: Path | None) -> Store:
+    """A store to read in. Raises UsageError where there is none: whoever looks at one must not make it."""
+    folder = folder or default_folder()
+    if not (folder / NAME).exists():
+        raise UsageError(f"{folder}: no run store here", "name another folder with --store; the first plan makes one")
+    return Store.open(folder)
+
+
+def runs(store: Store, host: str = "", command: str = "", since: str = "", limit: int = -1) -> list[PastRun]:
+    """The newest first. `since`: ISO 8601 UTC. `limit` -1: all."""
+    return [_run(row) for row in store._all(RUNS, since, command, host.lower(), str(limit))]
+
+
+def run_ids(store: Store) -> list[str]:
+    """The newest first."""
+    return [row[0] for row in store._all(IDS)]
+
+
+def hosts(store: Store) -> list[str]:
+    """Every host that a run had."""
+    return [row[0] for row in store._all(HOSTS)]
+
+
+def run(store: Store, run_id: str) -> PastRun:
+    """Raises KeyError."""
+    row = store._one(RUN, run_id)
+    if row is None:
+        raise KeyError(run_id)
+    return _run(row)
+
+
+def came_to(store: Store, run_id: str, host: str = "") -> CameTo:
+    """Of all hosts, or of one."""
+    counts = store._one(CAME_TO, run_id, host.lower())
+    return CameTo(*(count or 0 for count in counts))
+
+
+def changes(store: Store, run_id: str, host: str = "") -> list[PastChange]:
+    """In the order in which they were made or found, host by host."""
+    return [_change(*row) for row in store._all(CHANGES_OF, run_id, host.lower())]
+
+
+def hosts_of(store: Store, run_id: str) -> list[PastHost]:
+    """With their changes. Of a run that never ended only those that it set about to change."""
+    found: dict[str, list[PastChange]] = {}
+    for change in changes(store, run_id):
+        found.setdefault(change.host, []).append(change)
+    known = [_host(row, tuple(found.pop(row[0], ()))) for row in store._all(HOSTS_OF, run_id)]
+    return [*known, *(PastHost(name, changes=tuple(made)) for name, made in found.items())]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _run(row: Any) -> PastRun:
+    *told, approvals = row
+    return PastRun(*[*told, tuple(Approval(**approval) for approval in json.loads(approvals))])
+
+
+def _host(row: Any, made: tuple[PastChange, ...]) -> PastHost:
+    name, status, reason, windows, evidence = row
+    machine = json.loads(windows) or {"product": "", "build": 0}
+    return PastHost(name, status, reason, machine["product"], machine["build"], _evidence(json.loads(evidence)), made)
+
+
+def _evidence(told: dict[str, Any]) -> Evidence:
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return Evidence(**values)
+
+
+def _change(host: str, kind: str, key: str, verdict: str, action: str, properties: str, *more: Any) -> PastChange:
+    told = {name: (before, after) for name, (before, after) in json.loads(properties).items()}
+    *others, drift = more
+    return PastChange(host, kind, key, verdict, action, told, *[*others, _drift(json.loads(drift)) if drift else None])
+
+
+def _drift(told: dict[str, Any]) -> Drift:
+    waived = (Waived(**one | {"properties": tuple(one["properties"])}) for one in told["waived"])
+    return Drift(**told | {"waived": tuple(waived)})
