@@ -164,8 +164,9 @@ def damage(path: Path) -> str:
 def set_aside(folder: Path, now: datetime) -> Path | None:
     """Moves a broken database beside itself and says where it is; None for one that is sound, or where there is none."""
     path = folder / NAME
-    if not path.exists():
-        return None
+    with told(path, UsageError):
+        if not path.exists():
+            return None
     with told(path, UsageError), _alone(path):
         if not damage(path):
             return None

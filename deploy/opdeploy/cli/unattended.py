@@ -1,0 +1,139 @@
+"""What a check needs that nobody watches: it is alone with its inventory, ends in time, and outlives a broken run store."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import click
+
+from opdeploy.cli import terminal
+from opdeploy.cli.store import LOST
+from opdeploy.model import ExitCode, OpdeployError
+from opdeploy.resources.values import Duration, span
+from opdeploy.results import HostResult, Run
+from opdeploy.store import Store, database
+
+LONGEST = "7d"
+
+
+class Length(click.ParamType[float]):
+    """A length of time, in seconds."""
+
+    name = "length"
+
+    def __init__(self, least: str) -> None:
+        self.least = least
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            seconds = span(str(value))
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+        if not span(self.least) <= seconds <= span(LONGEST):
+            self.fail(f"{value} is not between {self.least} and {LONGEST}", parameter, context)
+        return seconds
+
+
+def limits(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``--jitter``, ``--budget`` and ``--host-budget``, as seconds."""
+    for option in (
+        click.option(
+            "--host-budget", type=Length("1s"), metavar="LENGTH", default="10m", help="The time of a host. Default: 10m."
+        ),
+        click.option(
+            "--budget", type=Length("1s"), metavar="LENGTH", default="2h", help="The time of the whole run. Default: 2h."
+        ),
+        click.option(
+            "--jitter",
+            type=Length("0s"),
+            metavar="LENGTH",
+            default="0s",
+            help="Wait a random time up to this one first, where many controllers start at once. Default: not at all.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+class Busy(OpdeployError):
+    """Another check of the same inventory is at work: this one has read nothing (3)."""
+
+    exit_code = ExitCode.UNKNOWN
+
+
+def pause(jitter: float) -> None:
+    """Waits at random, so that many controllers do not start in the same second."""
+    if jitter:
+        seconds = random.uniform(0, jitter)  # noqa: S311 - nothing secret hangs on it
+        terminal.say(f"begins in {Duration(round(seconds))} (--jitter)")
+        sleep(seconds)
+
+
+def name_of(inventory: Path) -> str:
+    """What an inventory is called among others: readable, and another for each folder."""
+    path = inventory.resolve()
+    readable = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40]
+    return f"{readable or 'inventory'}-{sha256(os.fsencode(path)).hexdigest()[:6]}"
+
+
+@contextmanager
+def alone(folder: Path, run: Run) -> Iterator[None]:
+    """One check of an inventory at a time; the system lifts the lock of a process that is gone, however it went. Raises Busy."""
+    path = folder / f"drift-{name_of(Path(run.inventory))}.lock"
+    with database.told(path), os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "this one has read nothing; wait for the other, or end it"
+            raise Busy(f"a drift check of {run.inventory} is at work already: {_told(file.read())}", hint) from None
+        file.truncate()
+        file.write(json.dumps({"by": run.by, "since": run.created_at, "pid": os.getpid()}))
+        file.flush()
+        yield
+
+
+def _told(text: str) -> str:
+    """Who holds the lock; it may not have said so yet."""
+    try:
+        holder = json.loads(text)
+        return f"by {holder['by']} since {holder['since']} (process {holder['pid']})"
+    except (ValueError, TypeError, KeyError):
+        return "it has just begun"
+
+
+def opened(folder: Path) -> tuple[Store, bool]:
+    """The store, and whether a broken one had to be set aside for it. As long as one lies there, every check says so."""
+    moved = database.set_aside(folder, datetime.now(UTC))
+    store = Store.open(folder)
+    if moved:
+        terminal.say(f"error: the run store was broken: it is set aside as {moved}, and a new one begins\n{LOST}")
+    for path in database.aside(folder):
+        if path != moved:
+            terminal.say(f"warning: a broken run store lies in {path}: restore it from a backup, or delete it")
+    return store, moved is not None
+
+
+def say_unread(run: Run) -> None:
+    """What of a run nobody knows, in one line, and that its exit code says so."""
+    parts = [part for host in run.hosts if (part := _unread(host))]
+    told = f"could not be read: {'; '.join(parts)}" if run.hosts else "no host was read: there was none"
+    if parts or not run.hosts:
+        terminal.say(told + (f" (exit code {run.code})" if run.code == ExitCode.UNKNOWN else ""))
+
+
+def _unread(host: HostResult) -> str:
+    if host.error:
+        return host.name
+    unknown = sum(item.code == ExitCode.UNKNOWN for item in host.items)
+    return f"{unknown} of {len(host.items)} resources of {host.name}" if unknown else ""
