@@ -276,6 +276,14 @@ class Missing(Exception):
         self.reason = reason
 
 
+class NotApplicable(Exception):
+    """A resource is not for this host as it is now, by the host's own word: nothing is compared, and nothing to be done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Unproven:
     """An actual property that cannot be compared: it makes its resource *unknown*, and an apply sets it."""

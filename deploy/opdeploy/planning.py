@@ -30,6 +30,7 @@ from opdeploy.model import (
     HostFailed,
     Machine,
     Missing,
+    NotApplicable,
     NotOurs,
     Principal,
     Property,
@@ -112,7 +113,7 @@ def reads_after(resource: Resource, observation: Observation) -> list[Read]:
     further = list(_then_reads(resource, first).values())
     try:
         actual = resource.actual(first)
-    except (Unknown, Missing):
+    except (Unknown, Missing, NotApplicable):
         return further
     return further + [name_resolve(p.sid) for p in principals(actual) if p.resolved and not p.name]
 
@@ -219,6 +220,8 @@ def _planned(managed: Managed, world: World) -> Change[Any]:
         actual = named(resource.actual(answers), world.observation)
     except Unknown as unknown:
         return replace(base, verdict="unknown", reason=unknown.reason)
+    except NotApplicable as told:
+        return replace(base, verdict="not_applicable", reason=told.reason)
     except Missing as missing:
         return _standing_on_nothing(base, missing, world)
     change = compare(base, actual)

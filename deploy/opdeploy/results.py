@@ -202,8 +202,8 @@ def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
 
 
 def open_steps(items: Sequence[Item]) -> int:
-    """How many manual steps nobody has signed off as they stand now."""
-    return sum(item.by_hand and item.change.verdict != "in_sync" for item in items)
+    """How many manual steps nobody has signed off as they stand now, though they are for this host."""
+    return sum(item.by_hand and item.change.verdict not in ("in_sync", "not_applicable") for item in items)
 
 
 def may_reboot(change: Change[Any]) -> bool:

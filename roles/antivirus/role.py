@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from opdeploy.inventory import Host
 from opdeploy.resources.base import Resource
 from opdeploy.resources.defender_exclusion import DefenderExclusion
-from opdeploy.roles import Antivirus, Required, RoleSettings, unscanned
+from opdeploy.roles import Antivirus, RoleSettings, unscanned
 
 WHY = "a scanner that holds a database's file open stops the practice's program, and whatever is excluded is not guarded"
 
 
 class Settings(RoleSettings):
-    product: Antivirus = Required("defender, or other where another antivirus guards this host")
-    """Which antivirus guards this host: Microsoft Defender, or another, which is not reached from here."""
+    product: Antivirus = "detected"
+    """Which antivirus guards this host: `defender`, `other`, which is not reached from here, or whichever the host says."""
     paths: tuple[str, ...] = ()
     """Folders and files, as whole paths; `*` and `?` stand for a part."""
     processes: tuple[str, ...] = ()

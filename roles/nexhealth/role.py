@@ -103,8 +103,8 @@ class Settings(RoleSettings):
     """A name of NexHealth's, tried at 443."""
     outbound: Annotated[Opening, BeforeValidator(_outbound)] | None = None
     """Only where Windows' firewall blocks what goes out: `remote_addresses`, and a `reason` with Any."""
-    antivirus: Antivirus = "defender"
-    """Which antivirus guards this host: defender, or other."""
+    antivirus: Antivirus = "detected"
+    """Which antivirus guards this host: `defender`, `other`, or whichever the host says."""
     what_for: str = Required("what your service does for the practice, in a sentence or two: its IT is told before the call")
     """What the service does for the practice: told to its IT before the call."""
 

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def every(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     """Host and id of each resource of the lab's inventory."""
     desired = desired_by_host(tmp_path_factory.mktemp("desired") / "lab")
-    return {(name, f"{m.resource.KIND}/{m.resource.key}") for name, found in desired.items() for m in found.resources}
+    return {(name, m.resource.address) for name, found in desired.items() for m in found.resources}
 
 
 def sections(done: Done) -> dict[str, list[dict[str, Any]]]:
@@ -57,7 +57,12 @@ def told(done: Done) -> set[tuple[str, str]]:
 def test_every_resource_of_the_practice_stands_in_it(made: Fleet, every: set[tuple[str, str]]) -> None:
     done = made.run("handover", "--format", "json")
     assert told(done) == every
-    assert {row["verdict"] for row in resources(done)} == {"in_sync", "would_change"}
+    seen = {row["id"]: row["verdict"] for row in resources(done)}
+    assert set(seen.values()) == {"in_sync", "would_change", "not_applicable"}
+    assert {id for id, verdict in seen.items() if verdict == "not_applicable"} == {
+        "manual_step/nexhealth-antivirus-exclusions",  # Defender guards db1
+        r"defender_exclusion/path D:\OP\Copies",  # and not backup1
+    }
     open_ones = {row["id"] for row in resources(done) if row["verdict"] == "would_change"}
     assert f"manual_step/{STEP}" in open_ones
     assert {id.partition("/")[0] for id in open_ones} == {"manual_step"}

@@ -94,8 +94,14 @@ def test_a_program_gets_all_of_it(desk: Desk) -> None:
     desk("sign", DISK["id"], *SIGNED)
     *_, told = desk.listed()
     signed = told.pop("signed")
-    assert told == {"host": "backup1", "roles": ["resources"], "state": "signed", **DISK}
+    assert told == {"host": "backup1", "roles": ["resources"], "unless_defender": False, "state": "signed", **DISK}
     assert (signed["by"], signed["note"], sorted(signed)) == ("anna", "disk B is in the safe", ["at", "by", "note"])
+
+
+def test_one_that_hangs_on_the_hosts_antivirus_says_so(desk: Desk) -> None:
+    desk.write(db1=[{**ACTIVATE, "unless_defender": True}])
+    assert desk("list").out.rstrip().endswith("  open, unless Defender is active there: a plan tells")
+    assert [step["unless_defender"] for step in desk.listed()] == [True]
 
 
 def test_a_text_that_has_changed_since_is_open(desk: Desk) -> None:

@@ -1,7 +1,8 @@
-"""Defender's exclusions, local groups, features and reachable ports on the lab, which stores and answers as Windows does."""
+"""Defender and its exclusions, groups, features and reachable ports on the lab, which stores and answers as Windows does."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from opdeploy.planning import Desired, Managed, World, first_reads, machine, pla
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import Scope
 from opdeploy.resources.defender_exclusion import DefenderExclusion
+from opdeploy.resources.manual_step import ManualStep
 from opdeploy.windows import agent
 
 SOURCE = agent.source(write=True)
@@ -43,7 +45,10 @@ class Host:
         return World(machine(found), found, Session())
 
     def _answers(self, reads: list[Read]) -> dict[str, Any]:
-        return {read.key: answer for read, answer in zip(reads, self.computer.ask(reads, source=SOURCE), strict=True)}
+        """What only a run store knows is None: nobody has signed a step off."""
+        asked = [read for read in reads if not read.verb.startswith("record.")]
+        found = {read.key: answer for read, answer in zip(asked, self.computer.ask(asked, source=SOURCE), strict=True)}
+        return dict.fromkeys((read.key for read in reads), None) | found
 
     def plan(self, desired: Desired) -> list[Change[Any]]:
         return plan(desired, self.observe(desired))
@@ -155,6 +160,96 @@ def test_a_type_of_exclusion_owned_whole_loses_what_the_inventory_does_not_name_
 def test_no_spelling_of_a_whole_drive_is_taken(drive: str, rest: str) -> None:
     with pytest.raises(ValidationError):
         DefenderExclusion(type="path", value=drive + rest)
+
+
+# ---------------------------------------------------------------- where Defender is active, and where it is not
+
+EXCLUSION = DefenderExclusion(type="path", value=r"D:\OP\data", only_where_active=True)
+STEP = ManualStep(id="op-antivirus-exclusions", title="T", who="W", how="H", why="Y", unless_defender=True)
+BOTH = Desired((Managed(EXCLUSION), Managed(STEP)))
+
+
+def removed(state: State) -> None:
+    state.features["windows-defender"]["state"] = "Available"
+
+
+def stopped(state: State) -> None:
+    services.set_running(state, "WinDefend", False)
+
+
+def passive(state: State) -> None:
+    key = registry.create(state, cmdlets_defender.THREAT_PROTECTION)
+    registry.set_value(key, "ForceDefenderPassiveMode", "DWord", 1)
+
+
+def as_it_is(state: State) -> None:
+    """Defender as Windows brings it."""
+
+
+def planned(state: State) -> dict[str, Change[Any]]:
+    return {change.resource.KIND: change for change in Host(state).plan(BOTH)}
+
+
+@pytest.mark.parametrize("build", [14393, 17763, 20348])
+@pytest.mark.parametrize(
+    ("done", "why"),
+    [
+        (removed, "Defender is not installed here"),
+        (stopped, "Defender is not active here (AMRunningMode: Not running)"),
+        (passive, "Defender is not active here (AMRunningMode: Passive Mode)"),
+    ],
+)
+def test_where_it_stands_back_the_step_is_open(build: int, done: Callable[[State], None], why: str) -> None:
+    state = servers.bare(build)
+    done(state)
+    found = planned(state)
+    assert (found["defender_exclusion"].verdict, found["defender_exclusion"].reason) == ("not_applicable", why)
+    assert (found["manual_step"].verdict, found["manual_step"].action) == ("would_change", "none")
+
+
+@pytest.mark.parametrize("product", ["ServerNT", "WinNT"])
+def test_where_it_is_active_its_exclusions_are_managed(product: str) -> None:
+    host = Host(servers.bare(19045 if product == "WinNT" else 20348, product))
+    assert [change.action for change in host.apply(BOTH)] == ["create", "none"]
+    found = planned(host.state)
+    assert found["defender_exclusion"].verdict == "in_sync"
+    assert (found["manual_step"].verdict, found["manual_step"].reason) == ("not_applicable", "Defender is active here")
+
+
+def test_a_workstation_says_whose_antivirus_is_on() -> None:
+    found = planned(servers.backup_station())
+    assert found["defender_exclusion"].reason == (
+        "Defender is not active here (AMRunningMode: Not running); ESET Security is on, Windows Security Center says"
+    )
+    assert found["manual_step"].verdict == "would_change"
+
+
+def test_two_that_are_on_are_no_answer() -> None:
+    state = servers.backup_station()
+    services.set_running(state, "WinDefend", True)
+    assert {change.verdict for change in planned(state).values()} == {"unknown"}
+
+
+@pytest.mark.parametrize("done", [as_it_is, removed, stopped, passive])
+def test_what_is_not_applicable_is_left_alone_and_nothing_is_asked_twice(done: Callable[[State], None]) -> None:
+    host = Host(servers.bare())
+    done(host.state)
+    host.apply(BOTH)
+    again = {change.resource.KIND: change.action for change in host.plan(BOTH)}
+    assert again == {"defender_exclusion": "none", "manual_step": "none"}
+
+
+def test_an_exclusion_without_the_word_is_asked_of_defender_alone() -> None:
+    alone = DefenderExclusion(type="path", value=r"D:\OP\data")
+    assert not {"status", "products"} & set(alone.reads())
+    assert set(STEP.model_copy(update={"unless_defender": False}).reads()) == {"record"}
+
+
+def test_taken_back_where_it_stands_back_it_is_not_passed_over() -> None:
+    """What was excluded would count again as soon as Defender is active: it is not said to be none of this host's."""
+    gone = EXCLUSION.undone(None)
+    assert isinstance(gone, DefenderExclusion)
+    assert (gone.absent, gone.only_where_active) == (True, False)
 
 
 # ---------------------------------------------------------------- groups

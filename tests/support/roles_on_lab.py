@@ -28,13 +28,13 @@ def planned(tmp_path: Path, wanted: engine.Job) -> HostResult:
 
 
 def plan_text(tmp_path: Path, wanted: engine.Job) -> str:
-    """The plan as it is shown, without its head."""
+    """The plan as it is shown, without its head and what was sent for it."""
     _, _, body = plain(run_text(run(planned(tmp_path, wanted)))).partition("\n\n")
-    return body
+    return body.partition("\nsent to the hosts: ")[0]
 
 
 def open_items(result: HostResult) -> list[Item]:
-    return [item for item in result.items if item.change.verdict != "in_sync"]
+    return [item for item in result.items if item.change.verdict not in ("in_sync", "not_applicable")]
 
 
 def applied(tmp_path: Path, wanted: engine.Job) -> HostResult:

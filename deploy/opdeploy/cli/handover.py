@@ -82,7 +82,7 @@ def _whole(job: Job, host: HostResult, store: Store) -> HostResult:
 
 def _unread(managed: Managed, host: HostResult, store: Store) -> Change[Any]:
     resource = managed.resource
-    if not isinstance(resource, ManualStep):
+    if not isinstance(resource, ManualStep) or resource.unless_defender:
         return Change(resource, None, "unknown", reason=f"{host.name} was not read", roles=managed.roles)
     reads = resource.reads()
     signed = resource.actual(Answers(reads, {read.key: store.answer(read, host.name) for read in reads.values()}))

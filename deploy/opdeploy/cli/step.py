@@ -53,7 +53,7 @@ class Step:
     @property
     def told(self) -> str:
         if self.signed is None:
-            return "open"
+            return "open, unless Defender is active there: a plan tells" if self.resource.unless_defender else "open"
         by = f"signed off by {self.signed.by} on {self.signed.at[:10]}"
         return f"{by}: {self.signed.note}" if self.state == "signed" else f"open: {by}, but its text has changed since"
 
@@ -203,4 +203,5 @@ def _chosen(steps: Sequence[Step], ids: Sequence[str], asked: Asked) -> list[Ste
 def _document(step: Step) -> dict[str, Any]:
     told = {name: getattr(step.resource, name) for name in ("id", "title", "who", "how", "why")}
     signed = {name: getattr(step.signed, name) for name in ("by", "at", "note")} if step.signed else None
-    return {"host": step.host, "roles": list(step.roles), **told, "state": step.state, "signed": signed}
+    where = {"unless_defender": step.resource.unless_defender}
+    return {"host": step.host, "roles": list(step.roles), **told, **where, "state": step.state, "signed": signed}

@@ -125,7 +125,7 @@ def _settled(before: Item, again: Item | None) -> Item:
 
 def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
     host = Progressing(task, task.station.around())
-    open_items = [item for item in planned.items if item.change.verdict != "in_sync"]
+    open_items = [item for item in planned.items if item.change.verdict not in ("in_sync", "not_applicable")]
     operations = _prepared(state, task, host, open_items)
     for number, item in enumerate(open_items):
         so_far = partial(progress, task.name, number, len(open_items))

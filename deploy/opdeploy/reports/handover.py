@@ -219,7 +219,8 @@ def _difference(change: Change[Any]) -> str:
 
 def _signed(change: Change[Any]) -> str:
     if change.actual is None:
-        return f"open: {printable(change.reason)}"
+        word = "open" if change.verdict == "would_change" else WORDS[change.verdict]
+        return f"{word}: {printable(change.reason)}"
     by = change.actual.signed
     return f"signed off by {printable(by.by)} on {by.at[:10]}: {printable(by.note)}"
 

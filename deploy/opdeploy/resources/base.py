@@ -170,7 +170,7 @@ class Resource(BaseModel):
         return cls.model_validate(values, context=OBSERVED)
 
     def actual(self, answers: Answers) -> Self | None:
-        """What is there, None if nothing is. Raises `Unknown`; `Missing` if what it stands on is not there."""
+        """What is there, None if nothing is. Raises `Unknown`; `Missing` if what it stands on is not there; `NotApplicable`."""
         raise NotImplementedError
 
     def writes(self, change: Change[Any], answers: Answers) -> Iterator[Write]:

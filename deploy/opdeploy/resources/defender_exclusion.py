@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ValidationInfo, model_validator
 
 from opdeploy.calls import Write, cmdlet_read, cmdlet_write, registry_read
-from opdeploy.model import Change, Machine, NotOurs, Unknown
-from opdeploy.resources.base import KEY, Answers, Reads, Scoped, Work
+from opdeploy.model import Change, Machine, NotApplicable, NotOurs, Unknown
+from opdeploy.resources import defender
+from opdeploy.resources.base import KEY, Answers, Option, Reads, Scoped, Work
 from opdeploy.resources.values import Text, observed
 
 ExclusionType = Literal["path", "process", "extension"]
@@ -26,7 +27,6 @@ POLICY = r"SOFTWARE\Policies\Microsoft\Windows Defender"
 POLICY_KEYS = {"path": "Paths", "process": "Processes", "extension": "Extensions"}
 FEATURES = r"SOFTWARE\Microsoft\Windows Defender\Features"
 NOT_SHOWN = "N/A:"  # how the one line begins that stands for a list which may not be seen
-STOPPED = "HRESULT 0x800106ba"  # what the Defender cmdlets answer while its service does not run
 
 # What Microsoft says not to exclude ('Common mistakes to avoid when defining exclusions'), but for pictures; and its like.
 TOO_WIDE = (
@@ -114,6 +114,8 @@ class DefenderExclusion(Scoped):
     """What is excluded: files by where they are, by which program opens them, or by their extension."""
     value: Annotated[Text, KEY]
     """A path and a program as a whole path, in which `*` and `?` stand for a part; an extension with or without its dot."""
+    only_where_active: Option = False
+    """Where the host says that Defender is not active, this is not applicable; else it is unknown, or set in vain."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -126,7 +128,7 @@ class DefenderExclusion(Scoped):
         return self.KIND, f"{self.type} {same_form(self.type, self.value)}"
 
     def reads(self) -> Reads:
-        return self.scope_reads(self.type)
+        return {**self.scope_reads(self.type), **(defender.READS if self.only_where_active else {})}
 
     @classmethod
     def scope_reads(cls, of: str) -> Reads:
@@ -146,6 +148,8 @@ class DefenderExclusion(Scoped):
                 yield cls.model_validate({"type": of, "value": value, "absent": True})
 
     def actual(self, answers: Answers) -> Self | None:
+        if self.only_where_active and (why := defender.standing_back(answers)):
+            raise NotApplicable(why)
         there = self._of_these(_listed(self.type, answers)) or self._by_policy(answers)
         return self.observed(type=self.type, value=there[0]) if there else None
 
@@ -174,7 +178,7 @@ class DefenderExclusion(Scoped):
     def work(self, answers: Answers) -> Work | None:
         try:
             done = (self.actual(answers) is None) is self.absent
-        except Unknown:
+        except (Unknown, NotApplicable):
             return None
         refused = "Defender took it without an error and did not do it: so does tamper protection, or who else manages it"
         return None if done else Work(running=False, error=refused)
@@ -189,7 +193,7 @@ class DefenderExclusion(Scoped):
 def _listed(type: str, answers: Answers) -> list[str]:
     """The list in force. Raises `Unknown` where Defender does not show it."""
     failure = answers.failure("preference")
-    if failure and failure.id.startswith(STOPPED):
+    if failure and failure.id.startswith(defender.STOPPED):
         raise Unknown("Defender does not run here, as beside another antivirus: its exclusions can't be read")
     if not answers.preference:
         raise Unknown("Get-MpPreference answered nothing")

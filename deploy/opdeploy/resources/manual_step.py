@@ -1,7 +1,7 @@
 """A step that only a person can do: who, how and why. It is open until somebody signs it off (`opdeploy step sign`).
 
-Nothing on the host is read: the run store knows the sign-offs. One is of a text, by its digest, so a step whose text was
-changed is open again. No apply touches it, and no exit code hangs on it.
+The run store knows the sign-offs, and the host is asked nothing but whether the step is for it (`unless_defender`). One is of
+a text, by its digest, so a step whose text was changed is open again. No apply touches it, and no exit code hangs on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from opdeploy.calls import Write, step_record
-from opdeploy.model import Change, Machine, NotOurs
+from opdeploy.model import Change, Machine, NotApplicable, NotOurs
+from opdeploy.resources import defender
 from opdeploy.resources.base import KEY, OPTION, Answers, Option, Reads, Resource
 from opdeploy.resources.values import Text, observed
 
@@ -72,6 +73,8 @@ class ManualStep(Resource):
     """What to do, in as many lines as it takes."""
     why: Lines
     """What depends on it."""
+    unless_defender: Option = False
+    """Where the host says that Microsoft Defender is active, this is not applicable: `defender_exclusion` does it there."""
     signed: Annotated[Signature | None, OPTION] = None
     """As the run store has it (`opdeploy step sign`); no inventory says it."""
 
@@ -99,9 +102,11 @@ class ManualStep(Resource):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def reads(self) -> Reads:
-        return {"record": step_record(self.id, self.digest)}
+        return {"record": step_record(self.id, self.digest), **(defender.READS if self.unless_defender else {})}
 
     def actual(self, answers: Answers) -> Self | None:
+        if self.unless_defender and not defender.standing_back(answers):
+            raise NotApplicable("Defender is active here")
         found = answers.record
         if not found or not found["same"]:
             return None

@@ -129,6 +129,40 @@ def test_without_its_service_defender_answers_nothing(ask, computer):
     assert ask(write("Add-MpPreference", ExclusionPath="D:\\OP")).id == "HRESULT 0x800106ba,Add-MpPreference"
 
 
+def status(ask):
+    answer = ask(calls.cmdlet_read("Get-MpComputerStatus", ["AMRunningMode", "AMServiceEnabled", "AntivirusEnabled"]))
+    return answer[0] if isinstance(answer, list) else answer
+
+
+def test_defender_says_how_it_runs(ask, computer):
+    assert status(ask) == {"AMRunningMode": "Normal", "AMServiceEnabled": True, "AntivirusEnabled": True}
+    passive = registry.create(computer.state, cmdlets_defender.THREAT_PROTECTION)
+    registry.set_value(passive, "ForceDefenderPassiveMode", "DWord", 1)
+    assert status(ask) == {"AMRunningMode": "Passive Mode", "AMServiceEnabled": True, "AntivirusEnabled": True}
+    services.set_running(computer.state, "WinDefend", False)
+    assert status(ask) == {"AMRunningMode": "Not running", "AMServiceEnabled": False, "AntivirusEnabled": False}
+
+
+def test_a_server_without_the_feature_has_none_of_the_cmdlets(ask):
+    ask(write("Uninstall-WindowsFeature", Name="Windows-Defender"))
+    assert [answer.id for answer in (status(ask), exclusions(ask))] == ["CommandNotFoundException"] * 2
+
+
+def products(ask):
+    return ask(calls.cim_read("root/SecurityCenter2", "AntiVirusProduct", ["displayName", "productState"]))
+
+
+def test_only_a_workstation_has_a_security_center(ask):
+    assert products(ask).id == "HRESULT 0x8004100e,Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCommand"
+    assert products(asking(Computer(servers.bare(19045, "WinNT")))) == [
+        {"displayName": "Windows Defender", "productState": 397568}
+    ]
+    assert products(asking(Computer(servers.backup_station()))) == [
+        {"displayName": "Windows Defender", "productState": 393472},
+        {"displayName": "ESET Security", "productState": 266240},
+    ]
+
+
 # ---------------------------------------------------------------- features
 
 

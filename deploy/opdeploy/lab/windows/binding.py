@@ -70,7 +70,7 @@ def bind(name: str, given: dict[str, Any]) -> Bound:
     """Raises Refused: CommandNotFoundException, NamedParameterNotFound, AmbiguousParameterSet and the others."""
     real = _names().get(name.lower())
     if real is None:
-        raise _no_command(name)
+        raise errors.no_command(name)
     entry = table()["commands"][real]
     command = errors.cmdlet(real) if entry["k"] == "C" else real
     parameters = _spelled(entry, given, command)
@@ -79,12 +79,6 @@ def bind(name: str, given: dict[str, Any]) -> Bound:
         for parameter, value in parameters.items()
     }
     return Bound(real, _set(entry, set(converted), command), converted)
-
-
-def _no_command(name: str) -> Refused:
-    text = f"The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program."
-    type = "System.Management.Automation.CommandNotFoundException"
-    return Refused(text, type, "CommandNotFoundException", "ObjectNotFound")
 
 
 def _spelled(entry: Json, given: dict[str, Any], command: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Defender's exclusions: Get-, Add- and Remove-MpPreference over the registry, where Defender keeps them.
+"""Defender: how it runs (Get-MpComputerStatus), and its exclusions (Get-, Add- and Remove-MpPreference) in the registry.
 
 A local exclusion is a value's name below `LOCAL`, one of a group policy below `POLICY`. What is in force is both, or the
-policy's alone where it says so. Tamper protection refuses without an error; without the service every cmdlet fails.
+policy's alone where it says so. Tamper protection refuses without an error; without the service every cmdlet of preferences
+fails; a server without the feature Windows-Defender has none of them.
 """
 
 from __future__ import annotations
@@ -16,10 +17,20 @@ from opdeploy.lab.windows.state import Json, State
 
 DEFENDER = r"SOFTWARE\Microsoft\Windows Defender"
 POLICIES = r"SOFTWARE\Policies\Microsoft\Windows Defender"
+THREAT_PROTECTION = r"SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection"
 LOCAL, POLICY = rf"{DEFENDER}\Exclusions", rf"{POLICIES}\Exclusions"
 KEYS = {"ExclusionPath": "Paths", "ExclusionProcess": "Processes", "ExclusionExtension": "Extensions"}
 _HIDDEN = "N/A: Must be an administrator to view exclusions"
 _DENIED = "You don't have enough permissions to perform the requested operation."
+
+
+def get_status(state: State, token: Token, call: Bound) -> list[Json]:
+    """Without the service it says so; beside some products it fails as the others do, which is not modelled."""
+    _check_installed(state, call)
+    runs = services.runs(state, "WinDefend")
+    passive = registry.value(registry.find(state, THREAT_PROTECTION), "ForceDefenderPassiveMode") == 1
+    mode = ("Passive Mode" if passive else "Normal") if runs else "Not running"
+    return [{"AMRunningMode": mode, "AMServiceEnabled": runs, "AntivirusEnabled": runs}]
 
 
 def get_preference(state: State, token: Token, call: Bound) -> list[Json]:
@@ -64,13 +75,20 @@ def _changed(state: State, token: Token, call: Bound) -> Iterator[tuple[Json, st
             yield registry.create(state, rf"{LOCAL}\{key}"), value
 
 
+def _check_installed(state: State, call: Bound) -> None:
+    if state.features.get("windows-defender", {"state": "Installed"})["state"] != "Installed":
+        raise errors.no_command(call.name)
+
+
 def _check_running(state: State, call: Bound) -> None:
+    _check_installed(state, call)
     if not services.runs(state, "WinDefend"):
         text = "Operation failed with the following error: 0x%1!x!"
         raise errors.cim(text, "HRESULT 0x800106ba", call.name, "NotSpecified", -2147023174)
 
 
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {
+    "Get-MpComputerStatus": get_status,
     "Get-MpPreference": get_preference,
     "Add-MpPreference": add_preference,
     "Remove-MpPreference": remove_preference,

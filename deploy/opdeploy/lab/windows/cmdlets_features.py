@@ -10,7 +10,7 @@ import fnmatch
 from collections.abc import Callable
 from typing import Any
 
-from opdeploy.lab.windows import seeds
+from opdeploy.lab.windows import errors, seeds
 from opdeploy.lab.windows.accounts import Token
 from opdeploy.lab.windows.binding import Bound
 from opdeploy.lab.windows.errors import Refused
@@ -79,9 +79,7 @@ def _refused(text: str, id: str, call: Bound, category: str) -> Refused:
 
 def _check_server(state: State, call: Bound) -> None:
     if state.facts.product == "WinNT":
-        text = f"The term '{call.name}' is not recognized as the name of a cmdlet, function, script file, or operable program."
-        type = "System.Management.Automation.CommandNotFoundException"
-        raise Refused(text, type, "CommandNotFoundException", "ObjectNotFound")
+        raise errors.no_command(call.name)
 
 
 COMMANDS: dict[str, Callable[[State, Token, Bound], list[Any]]] = {

@@ -67,6 +67,12 @@ def cmdlet(name: str) -> str:
     return f"Microsoft.PowerShell.Commands.{name.replace('-', '')}Command"
 
 
+def no_command(name: str) -> Refused:
+    text = f"The term '{name}' is not recognized as the name of a cmdlet, function, script file, or operable program."
+    type = "System.Management.Automation.CommandNotFoundException"
+    return Refused(text, type, "CommandNotFoundException", "ObjectNotFound")
+
+
 def local_accounts(message: str, id: str, name: str, category: str = "ObjectNotFound") -> Refused:
     """An error of the LocalAccounts module: the id is the exception's name without 'Exception'."""
     return Refused(message, f"Microsoft.PowerShell.Commands.{id}Exception", f"{id},{cmdlet(name)}", category)

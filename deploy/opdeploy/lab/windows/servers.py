@@ -34,6 +34,7 @@ _VERSION_KEY = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _FIREWALL = rules.KEY.rpartition("\\")[0]
 _UNINSTALL = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall"
 _FIREBIRD = "C:\\Program Files\\Firebird\\Firebird_3_0"
+_DEFENDER_ON, _DEFENDER_OFF, _OTHER_ON = 397568, 393472, 266240  # as Security Center has them
 _TASK = (
     '<Task xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task"><Triggers>{triggers}</Triggers><Principals>'
     "<Principal><UserId>S-1-5-18</UserId></Principal></Principals><Settings><StartWhenAvailable>true</StartWhenAvailable>"
@@ -71,12 +72,12 @@ def _sql_server(state: State, admin: str) -> None:
 
 
 def backup_station(name: str = "BACKUP1", admin: str = ADMIN, password: str = PASSWORD) -> State:
-    """A Windows 10 workstation that copies backups away; it has a drive for them."""
+    """A Windows 10 workstation that copies backups away; it has a drive for them, and another antivirus than Windows' own."""
     state = bare(19045, "WinNT", name=name, admin=admin, password=password, number=2)
     _data_drive(state)
     _program(state, "7-Zip", "7-Zip 23.01 (x64)", "23.01", "Igor Pavlov")
     state.network |= {"db1:3050": "open"}
-    return state
+    return with_antivirus(state, "ESET Security")
 
 
 def terminal_server(name: str = "TS1", admin: str = ADMIN, password: str = PASSWORD) -> State:
@@ -174,6 +175,14 @@ def with_policy_rule(state: State, id: str, line: str) -> State:
     """A group policy brings a firewall rule; `line` is the registry's."""
     key = registry.create(state, r"SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules")
     registry.set_value(key, id, "String", line)
+    return state
+
+
+def with_antivirus(state: State, name: str) -> State:
+    """A workstation with another antivirus, for which Windows turns its own off."""
+    own = {"displayName": "Windows Defender", "productState": _DEFENDER_OFF}
+    state.security_center = [own, {"displayName": name, "productState": _OTHER_ON}]
+    services.set_running(state, "WinDefend", False)
     return state
 
 
@@ -355,6 +364,8 @@ def _tasks(state: State) -> None:
 def _defender(state: State) -> None:
     for name in cmdlets_defender.KEYS.values():
         registry.create(state, rf"{cmdlets_defender.LOCAL}\{name}")
+    if state.facts.product == "WinNT":
+        state.security_center.append({"displayName": "Windows Defender", "productState": _DEFENDER_ON})
 
 
 def _features(state: State) -> None:

@@ -64,6 +64,8 @@ class State:
     """Every run of an installer, in order: {program, line, exit}; exit is None where it did not end by itself."""
     features: Json = field(default_factory=dict)
     """Roles and features of a server (`cmdlets_features`)."""
+    security_center: list[Json] = field(default_factory=list)
+    """What a workstation's Windows Security Center lists as antivirus: WMI's AntiVirusProduct. A server has none."""
     network: Json = field(default_factory=dict)
     """What this machine gets through to (`network`)."""
     audit: Json = field(default_factory=dict)

@@ -158,20 +158,27 @@ def _user_accounts(context: Context) -> list[Json]:
     return [{"SID": sid, "PasswordExpires": not user["never_expires"]} for sid, user in users]
 
 
+def _antivirus(context: Context) -> list[Json]:
+    if context.state.facts.product != "WinNT":
+        raise errors.cim("Invalid namespace ", "HRESULT 0x8004100e", _GET_INSTANCE, "MetadataError", -2147217394)
+    return list(context.state.security_center)
+
+
 def _resultant_set(name: str) -> Callable[[Context], list[Json]]:
     def rows(context: Context) -> list[Json]:
         if not context.token.elevated:
-            command = "Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCommand"
-            raise errors.cim("Access denied ", "HRESULT 0x80041003", command, "PermissionDenied", -2147217405)
+            raise errors.cim("Access denied ", "HRESULT 0x80041003", _GET_INSTANCE, "PermissionDenied", -2147217405)
         return list(context.state.rsop.get(name, []))
 
     return rows
 
 
+_GET_INSTANCE = "Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCommand"
 _POLICY = ("RSOP_UserPrivilegeRight", "RSOP_RestrictedGroup", "RSOP_RegistryPolicySetting")
 CLASSES: dict[str, Callable[[Context], list[Json]]] = {
     "root/cimv2 Win32_OperatingSystem": lambda context: [{"LastBootUpTime": context.state.booted}],
     "root/cimv2 Win32_UserAccount": _user_accounts,
+    "root/SecurityCenter2 AntiVirusProduct": _antivirus,
     **{f"root/rsop/computer {name}": _resultant_set(name) for name in _POLICY},
 }
 

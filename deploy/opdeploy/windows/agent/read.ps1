@@ -4,6 +4,7 @@ $reading = @{
     'Export-ScheduledTask' = @('TaskName', 'TaskPath')
     'Get-LocalGroup' = @('Name')
     'Get-LocalUser' = @('Name')
+    'Get-MpComputerStatus' = @()
     'Get-MpPreference' = @()
     'Get-Service' = @('Name')
     'Get-WindowsFeature' = @('Name')
@@ -13,13 +14,14 @@ $verbs['cmdlet.read'] = { [CmdletBinding()] param([string]$name, [hashtable]$par
     return , (Invoke-Listed $reading $name $parameters $select)
 }
 # The CIM classes that may be read, some in part: when Windows started; whether a local password ever expires (unfiltered, a member of a
-# domain would list the domain's users); what a group policy has set, for rights, groups and the registry.
+# domain would list the domain's users); what a group policy has set, for rights, groups, registry; the antivirus of a workstation.
 $classes = @{
     'root/cimv2 Win32_OperatingSystem' = ''
     'root/cimv2 Win32_UserAccount' = 'LocalAccount=TRUE'
     'root/rsop/computer RSOP_UserPrivilegeRight' = ''
     'root/rsop/computer RSOP_RestrictedGroup' = ''
     'root/rsop/computer RSOP_RegistryPolicySetting' = ''
+    'root/SecurityCenter2 AntiVirusProduct' = ''
 }
 $verbs['cim.read'] = { [CmdletBinding()] param([string]$namespace, [string]$class, [string[]]$select)
     if (-not $classes.ContainsKey("$namespace $class")) { Stop-Call 'NotListed' "class '$namespace $class' is not listed" }
@@ -93,9 +95,7 @@ $verbs['file.stat'] = { [CmdletBinding()] param([string]$path, [bool]$hash)
     $piece = New-Object System.IO.FileInfo "$path.opdeploy"
     $answer = @{ directory = $item.PSIsContainer; modified = $item.LastWriteTimeUtc; piece = $null }
     if ($piece.Exists) { $answer.piece = $piece.Length }
-    if ($item.PSIsContainer) {
-        return $answer + @{ empty = @(Get-ChildItem -LiteralPath $path -Force | Select-Object -First 1).Count -eq 0 }
-    }
+    if ($item.PSIsContainer) { return $answer + @{ empty = @(Get-ChildItem -LiteralPath $path -Force | Select-Object -First 1).Count -eq 0 } }
     if ($hash) { $answer.sha256 = (Get-FileHash -LiteralPath $path -Algorithm SHA256).Hash.ToLower() }
     return $answer + @{ size = $item.Length; version = $item.VersionInfo.FileVersion }
 }
