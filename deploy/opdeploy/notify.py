@@ -39,20 +39,18 @@ def told(run: Run, store: Store, urls: Sequence[Secret], say: Say, narrowed: Seq
     scope = telling.scope(str(Path(run.inventory).absolute()), narrowed)
     before = [Finding(*row) for row in telling.last_told(store, scope)]
     news = message(run, before)
-    if news and not send(news, urls, say):
+    if news and send(news, urls, say) < len(urls):
         return False
     telling.remember(store, run.run_id, scope, remembered(run, before))
     return True
 
 
-def send(message: Message, urls: Sequence[Secret], say: Say) -> bool:
-    """Whether it reached every address; says which it did not."""
-    reached = True
-    for number, url in enumerate(urls, start=1):
-        if why := _failed(message, url):
-            say(f"error: nobody was told at address {number} ({url.source}): {why}")
-            reached = False
-    return reached
+def send(message: Message, urls: Sequence[Secret], say: Say) -> int:
+    """How many addresses it reached; says which it did not."""
+    failed = {number: why for number, url in enumerate(urls, start=1) if (why := _failed(message, url))}
+    for number, why in failed.items():
+        say(f"error: nobody was told at address {number} ({urls[number - 1].source}): {why}")
+    return len(urls) - len(failed)
 
 
 def _failed(message: Message, url: Secret) -> str:

@@ -64,7 +64,7 @@ def postbox() -> Iterator[Postbox]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         box.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield box
         server.shutdown()
 
@@ -87,6 +87,6 @@ def mail_server() -> Iterator[tuple[int, list[EmailMessage]]]:
                     return
 
     with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1], mails
         server.shutdown()
