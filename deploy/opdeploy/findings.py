@@ -87,24 +87,27 @@ def remembered(run: Run, before: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted({*findings(run), *(one for one in before if one.what and one.host in unread)}))
 
 
-def message(run: Run, before: Sequence[Finding]) -> Message | None:
-    """What is new since `before`; None where nothing is. A host that could not be read is told every time."""
+def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> Message | None:
+    """What is new since `before`; None where nothing is. Told every time: a host that could not be read, and what went `wrong`
+    with the check itself.
+    """
     now = remembered(run, before)
     unread = [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
     known = frozenset(before)
     new = [str(one) for one in now if one.what and one not in known]
     there = {(one.host, one.what) for one in now}
     gone = [str(one) for one in before if (one.host, one.what) not in there]
-    if not (unread or new or gone):
+    wrong = [*wrong, *([] if run.hosts else ["no host was read: there was none"])]
+    if not (wrong or unread or new or gone):
         return None
-    sections = (("could not be read", unread), ("new or changed", new), ("gone", gone))
+    sections = (("went wrong", wrong), ("could not be read", unread), ("new or changed", new), ("gone", gone))
     counts = ", ".join(f"{len(lines)} {name}" for name, lines in sections if lines)
     same = sum(one in known and one.what != "" for one in now)
     return Message(
         f"opdeploy: {counts} ({_practice(run.inventory)})",
         (*(line for name, lines in sections if lines for line in _section(name, lines)), f"as before: {same}"),
         f"exit code {int(run.code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
-        "failure" if unread else "warning" if new else "info",
+        "failure" if wrong or unread else "warning" if new else "info",
     )
 
 

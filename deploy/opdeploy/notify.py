@@ -29,16 +29,18 @@ STATUS = re.compile(r"\berror[=:]? ?([1-5]\d\d)\b")  # how nearly all of apprise
 WIDER = 4 / 3  # what a text may grow by, where a service's Markdown has to escape it
 
 
-def told(run: Run, store: Store, urls: Sequence[Secret], say: Say, narrowed: Sequence[str] = ()) -> bool:
+def told(
+    run: Run, store: Store, urls: Sequence[Secret], say: Say, narrowed: Sequence[str] = (), wrong: Sequence[str] = ()
+) -> bool:
     """Tells what is new. What did not reach everybody is not taken for known: the next check says it again.
 
-    `narrowed`: what the check was limited to, in any words; such a one remembers on its own.
+    `narrowed`: what the check was limited to, in any words; such a one remembers on its own. `wrong`: what is told in any case.
     """
     if not urls:
         return True
     scope = telling.scope(str(Path(run.inventory).absolute()), narrowed)
     before = [Finding(*row) for row in telling.last_told(store, scope)]
-    news = message(run, before)
+    news = message(run, before, wrong)
     if news and send(news, urls, say) < len(urls):
         return False
     telling.remember(store, run.run_id, scope, remembered(run, before))

@@ -150,6 +150,17 @@ def test_a_long_reason_is_cut_and_one_that_would_move_a_terminal_is_shown() -> N
     assert "\x1b" not in failure("inventories/lab", "\x1b[2J", "admin-pc").text(1000)
 
 
+def test_what_went_wrong_with_the_check_is_told_although_nothing_changed() -> None:
+    said = message(FIRST, findings(FIRST), ["the run store was broken"])
+    assert said
+    assert (said.title, said.kind) == ("opdeploy: 1 went wrong (lab)", "failure")
+    assert said.lines == ("went wrong:", "- the run store was broken", "as before: 2")
+
+
+def test_a_check_that_read_no_host_at_all_is_told() -> None:
+    assert told(night()).startswith("went wrong:\n- no host was read: there was none\n")
+
+
 # ---------------------------------------------------------------- its length
 
 
