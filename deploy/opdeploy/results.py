@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from opdeploy.model import Change, ExitCode, Machine, Outcome
+from opdeploy.model import Change, ExitCode, Machine, Outcome, Verdict
 from opdeploy.reboots import Reboot
 
 Command = Literal["plan", "apply", "drift", "remove"]
 Status = Literal["in_sync", "changes", "unknown", "unreachable", "failed"]
-VERDICTS = ("in_sync", "would_change", "unknown", "not_applicable")
+VERDICTS: tuple[Verdict, ...] = ("in_sync", "would_change", "unknown", "not_applicable")
 _CODES: dict[Status, ExitCode] = {
     "in_sync": ExitCode.OK,
     "changes": ExitCode.CHANGES,
@@ -192,10 +192,12 @@ class Run:
 
     @property
     def code(self) -> ExitCode:
+        if self.command == "drift" and not self.hosts:  # a check that read nobody has not found everybody in sync
+            return ExitCode.UNKNOWN
         return ExitCode.worst([host.code for host in self.hosts])
 
 
-def summary(changes: Sequence[Change[Any]]) -> dict[str, int]:
+def summary(changes: Sequence[Change[Any]]) -> dict[Verdict, int]:
     """How many of each verdict; what a person does is counted apart."""
     ours = [change for change in changes if not change.resource.BY_HAND]
     return {verdict: sum(change.verdict == verdict for change in ours) for verdict in VERDICTS}

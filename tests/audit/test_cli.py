@@ -17,7 +17,7 @@ from lab_practice import PROJECT, writes_in
 
 from opdeploy.lab import tampering
 from opdeploy.model import ExitCode
-from opdeploy.reports.plan_file import digest
+from opdeploy.reports.plan_file import canonical, digest
 
 Document = dict[str, Any]
 
@@ -102,7 +102,7 @@ def test_plan_apply_and_drift_print_one_document_and_talk_elsewhere(made: Fleet,
         assert "POSTs" in done.err
         down = next(host for host in told["hosts"] if host["name"] == "db1")
         assert (down["status"], down["windows"], down["resources"]) == ("unreachable", None, [])
-        assert down["reason"]
+        assert down["error"]
 
 
 def test_failures_refusals_and_unknowns_are_in_the_schemas(made: Fleet) -> None:
@@ -140,7 +140,7 @@ def altered(plan: Path, change: Callable[[Document], object]) -> str:
     told = json.loads(plan.read_text())
     change(told)
     path = plan.with_name("altered.json")
-    path.write_text(json.dumps({**told, "digest": digest(told)}))
+    path.write_text(canonical({**told, "digest": digest(told)}) + "\n")
     return str(path)
 
 
@@ -176,9 +176,9 @@ def test_any_byte_that_is_altered_is_64(made: Fleet, plan: Path, at: float) -> N
         (lambda told: told.update(key="0" * 16), "another run store's key"),
         (lambda told: told.update(hosts=[{**told["hosts"][0], "name": "nobody"}]), "the plan is of nobody"),
         (lambda told: told["hosts"].append(told["hosts"][0]), "backup1 stands twice"),
-        (lambda told: told["hosts"][0]["changes"].append(told["hosts"][0]["changes"][0]), "op-support stands twice"),
+        (lambda told: told["hosts"][0]["resources"].append(told["hosts"][0]["resources"][0]), "op-support stands twice"),
         (lambda told: told.update(roles=["fireall"]), "no role fireall"),
-        (lambda told: told.update(more=1), "not in the form of opdeploy.plan/1: more"),
+        (lambda told: told.update(more=1), "not in the form of opdeploy.plan/2: more"),
     ],
 )
 def test_a_plan_that_can_not_be_compared_is_64(
@@ -193,16 +193,16 @@ def test_a_plan_that_can_not_be_compared_is_64(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda host: host["changes"].pop(0), r"local_user .\op-support: differs now, and the plan holds no change of it"),
+        (lambda host: host["resources"].pop(0), r"local_user .\op-support: differs now, and the plan holds no change of it"),
         (
-            lambda host: host["changes"][0]["properties"]["description"].update(after="mine"),
+            lambda host: host["resources"][0]["properties"][1].update(after="mine"),
             r"local_user .\op-support description: the plan makes it mine, now it would be Vendor support on the backup",
         ),
         (
-            lambda host: host["changes"][0]["properties"]["full_name"].update(before="Eve"),
+            lambda host: host["resources"][0]["properties"][0].update(before="Eve"),
             r"local_user .\op-support full_name: plan saw Eve, now –",
         ),
-        (lambda host: host["changes"][0].update(action="none"), "the plan said would change, none, now would change, create"),
+        (lambda host: host["resources"][0].update(action="none"), "the plan said would change, none, now would change, create"),
         (lambda host: host.update(secrets={}), "secret file:.lab/support-password-backup1: not the one"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_stale_host_is_named_by_property_and_the_others_carry_on(made: Fleet) 
     hosts = {host["name"]: host for host in document(done)["hosts"]}
     assert done.code == 1
     assert hosts["ts1"]["status"] == "failed"
-    assert "service Spooler start_mode: plan saw manual, now automatic" in hosts["ts1"]["reason"]
+    assert "service Spooler start_mode: plan saw manual, now automatic" in hosts["ts1"]["details"]
     assert hosts["db1"]["status"] == "in_sync"
     assert made.states()["ts1"] == before
     assert made.run("plan", "--limit", "db1").code == 0

@@ -167,7 +167,7 @@ def test_the_others_are_applied_and_checked(command: tuple[str, ...], night: Nig
     done = night.run(*command, "--format", "json")
     assert done.code == 3
     assert [host["status"] == "unreachable" for host in done.report["hosts"]] == [False, True, False]
-    assert "login refused" in done.host("bad")["reason"]
+    assert "login refused" in done.host("bad")["error"]
     assert night.shells() == 0
 
 

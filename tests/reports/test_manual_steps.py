@@ -13,7 +13,7 @@ import runs
 from jsonschema import Draft202012Validator
 
 from opdeploy.model import Change, ExitCode
-from opdeploy.reports.json import report
+from opdeploy.reports.document import as_json, report
 from opdeploy.reports.plan_file import differences, plan_document, read_plan
 from opdeploy.reports.text import plain, run_text
 from opdeploy.results import HostResult, Item, Run, summary
@@ -95,7 +95,7 @@ def test_a_change_that_may_need_a_reboot_says_so(golden: Golden) -> None:
 
 
 def test_the_report_lists_them_apart() -> None:
-    told = checked(report(MIXED), "report")
+    told = checked(as_json(report(MIXED)), "report")
     assert told["manual_steps"] == {"open": 2, "signed": 1}
     first = told["hosts"][0]
     assert [one["kind"] for one in first["resources"]] == ["service"]
@@ -107,6 +107,7 @@ def test_the_report_lists_them_apart() -> None:
         "who": "whoever closes the practice",
         "how": "Eject the disk at the left dock.\nPut the one from the safe in its place.",
         "why": "only a disk that is elsewhere survives a fire",
+        "verdict": "would_change",
         "reason": "not signed off: opdeploy step sign take-the-disk-home",
         "signed": None,
     }
@@ -114,7 +115,7 @@ def test_the_report_lists_them_apart() -> None:
 
 
 def test_the_report_says_which_changes_may_need_a_reboot() -> None:
-    resources = checked(report(runs.run(host(runs.FEATURE, DIFFERING))), "report")["hosts"][0]["resources"]
+    resources = checked(as_json(report(runs.run(host(runs.FEATURE, DIFFERING)))), "report")["hosts"][0]["resources"]
     assert [one["may_reboot"] for one in resources] == [True, False]
 
 
@@ -122,13 +123,14 @@ def test_the_report_says_which_changes_may_need_a_reboot() -> None:
 
 
 def planned(*changes: Change[Any]) -> Any:
-    document = checked(plan_document(runs.run(host(*changes)), KEY), "plan")
-    return read_plan(json.dumps(document).encode())
+    document = plan_document(runs.run(host(*changes)), KEY)
+    checked(json.loads(document.text), "plan")
+    return read_plan(document.text.encode())
 
 
 def test_a_plan_file_shows_them_and_does_not_change_them() -> None:
     (told,) = planned(DIFFERING, runs.OPEN, runs.SIGNED).hosts
-    assert [one.kind for one in told.changes] == ["service"]
+    assert [one.kind for one in told.resources] == ["service"]
     assert [one.id for one in told.manual_steps] == ["take-the-disk-home", "label-the-disks"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from jsonschema import Draft202012Validator
 
 from opdeploy.model import Change, ExitCode, Property, UsageError
 from opdeploy.reports.plan_file import (
+    PlanDocument,
+    canonical,
     check_sources,
     differences,
     digest,
@@ -23,7 +26,10 @@ from opdeploy.reports.plan_file import (
     plan_document,
     read_plan,
 )
-from opdeploy.results import HostResult, Item
+from opdeploy.reports.text import plain, report_text, run_text
+from opdeploy.results import Evidence, HostResult, Item
+
+Schema = Callable[[str, type], None]
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/plan.schema.json").read_text(encoding="utf-8"))
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -31,11 +37,16 @@ SMALL = runs.run(runs.host("db1", Item(runs.service("Spooler", start_mode=("manu
 
 
 def written(document: Any) -> bytes:
-    return json.dumps(document, indent=1, ensure_ascii=False).encode()
+    return (canonical(document) + "\n").encode()
+
+
+def content(*arguments: Any) -> Any:
+    """A plan's content as JSON has it."""
+    return json.loads(plan_document(*arguments).text)
 
 
 def planned(*changes: Change[Any], **given: Any) -> Any:
-    return read_plan(written(plan_document(runs.run(host(*changes), **given), KEY)))
+    return read_plan(plan_document(runs.run(host(*changes), **given), KEY).text.encode())
 
 
 def host(*changes: Change[Any]) -> HostResult:
@@ -49,26 +60,43 @@ def stale(then: list[Change[Any]], now: list[Change[Any]]) -> list[str]:
 # ---------------------------------------------------------------- the document
 
 
+def test_the_schema_is_the_model_s(schema: Schema) -> None:
+    schema("plan", PlanDocument)
+
+
 def test_it_keeps_to_its_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for run in (runs.FLEET, runs.run(), SMALL, runs.run(runs.host("a", Item(runs.UNPROVEN)))):
-        Draft202012Validator(SCHEMA).validate(json.loads(written(plan_document(run, KEY, ["firewall"]))))
+        Draft202012Validator(SCHEMA).validate(content(run, KEY, ["firewall"]))
 
 
 def test_it_reads_back() -> None:
     document = plan_document(runs.FLEET, KEY, ["firewall"])
-    read = read_plan(written(document))
-    assert json.loads(read.model_dump_json(by_alias=True)) == document
-    assert read.roles == ["firewall"]
+    read = read_plan(document.text.encode())
+    assert (read.text, read.digest, read.roles) == (document.text, document.digest, ["firewall"])
+    assert document.digest == digest(json.loads(document.text))
+
+
+def test_its_text_is_what_plan_printed() -> None:
+    evidence = Evidence(("cmdlet.read Get-Service",), (), ("sha256:1",))
+    warned = runs.host("a", Item(runs.UNPROVEN), warnings=("so",), evidence=evidence)
+    for run in (runs.FLEET, runs.run(), SMALL, runs.run(warned, runs.UNREACHABLE)):
+        shown = report_text(read_plan(plan_document(run, KEY).text.encode()))
+        assert plain(shown) == plain(run_text(run))
+
+
+def test_what_is_outside_the_digest_does_not_alter_it() -> None:
+    document = content(SMALL, KEY)
+    assert digest(document) == digest({**document, "approvals": [1], "digest": "x"}) != digest({**document, "by": "x"})
 
 
 def test_it_holds_changes_and_no_writes_and_no_secrets() -> None:
-    text = written(plan_document(runs.FLEET, KEY)).decode()
+    text = plan_document(runs.FLEET, KEY).text
     assert runs.PASSWORD not in text
     assert KEY.decode() not in text
     for word in ("sc.exe", "New-LocalUser", "commands"):
         assert word not in text
-    assert [one["key"] for one in json.loads(text)["hosts"][0]["changes"]] == [
+    assert [one["key"] for one in json.loads(text)["hosts"][0]["resources"]] == [
         ".\\op-support", "FirebirdServerDefaultInstance", "FirebirdGuardian", "wuauserv", "Netlogon", "Leftover",
     ]  # fmt: skip
 
@@ -91,24 +119,20 @@ def refused(text: bytes) -> UsageError:
 
 
 def test_each_byte_altered_is_found() -> None:
-    """Or changes nothing: a blank between two values is none of the content."""
-    text = written(plan_document(SMALL, KEY))
-    whole = read_plan(text)
+    text = plan_document(SMALL, KEY).text.encode()
+    read_plan(text)
     for place in range(len(text)):
-        for byte in {text[place] ^ 1, text[place] ^ 0x80, ord('"'), ord("0")} - {text[place]}:
-            altered = text[:place] + bytes([byte]) + text[place + 1 :]
-            assert outcome(altered) in (whole, "refused")
+        for byte in {text[place] ^ 1, text[place] ^ 0x80, ord('"'), ord("0"), ord(" ")} - {text[place]}:
+            refused(text[:place] + bytes([byte]) + text[place + 1 :])
 
 
-def outcome(text: bytes) -> Any:
-    try:
-        return read_plan(text)
-    except UsageError:
-        return "refused"
+@pytest.mark.parametrize("text", [json.dumps(content(SMALL, KEY), indent=1), plan_document(SMALL, KEY).text[:-1]])
+def test_another_way_of_writing_the_same_is_refused(text: str) -> None:
+    assert "not the very text" in refused(text.encode()).message
 
 
 def test_each_truncation_is_found() -> None:
-    text = written(plan_document(SMALL, KEY))
+    text = plan_document(SMALL, KEY).text.encode()
     for end in range(len(text)):
         refused(text[:end])
 
@@ -123,11 +147,11 @@ def test_each_truncation_is_found() -> None:
         (b"[]", "no plan of opdeploy"),
         (b"{}", "no plan of opdeploy"),
         (b'{"schema": "opdeploy.report/1"}', "no plan of opdeploy"),
-        (b'{"schema": "opdeploy.plan/2"}', "no plan of opdeploy"),
-        (b'{"schema": "opdeploy.plan/1"}', "was altered"),
-        (b'{"schema": "opdeploy.plan/1", "digest": "\\ud800"}', "was altered"),
-        (b'{"schema": "opdeploy.plan/1", "sources": NaN}', "NaN is no number"),
-        (b'{"schema": "opdeploy.plan/1", "sources": 1e999}', "can't be read as JSON"),
+        (b'{"schema": "opdeploy.plan/1"}', "no plan of opdeploy"),
+        (b'{"schema": "opdeploy.plan/2"}', "was altered"),
+        (b'{"schema": "opdeploy.plan/2", "digest": "\\ud800"}', "was altered"),
+        (b'{"schema": "opdeploy.plan/2", "sources": NaN}', "NaN is no number"),
+        (b'{"schema": "opdeploy.plan/2", "sources": 1e999}', "can't be read as JSON"),
         (b'{"schema": "opdeploy.plan/1", "schema": "opdeploy.plan/1"}', "a name stands twice"),
         (b"1" * 5000, "can't be read as JSON"),
     ],
@@ -142,9 +166,9 @@ def test_anything_else_is_refused_plainly(text: bytes) -> None:
     refused(text)
 
 
-@pytest.mark.parametrize("path", [["more"], ["hosts", 0, "more"], ["hosts", 0, "changes", 0, "commands"]])
+@pytest.mark.parametrize("path", [["more"], ["hosts", 0, "more"], ["hosts", 0, "resources", 0, "write"]])
 def test_a_right_digest_does_not_excuse_another_form(path: list[Any]) -> None:
-    document = plan_document(SMALL, KEY)
+    document = content(SMALL, KEY)
     place = document
     for step in path[:-1]:
         place = place[step]
@@ -153,16 +177,32 @@ def test_a_right_digest_does_not_excuse_another_form(path: list[Any]) -> None:
     assert "not in the form" in refused(written(document)).message
 
 
+def test_a_right_digest_does_not_bring_in_what_only_a_run_says() -> None:
+    document = content(SMALL, KEY)
+    document["hosts"][0]["resources"][0]["commands"] = ["sc.exe delete Spooler"]
+    assert "not the very text" in refused(written(document | {"digest": digest(document)})).message
+
+
 def test_a_value_that_stands_twice_is_no_way_around_the_digest() -> None:
-    text = written(plan_document(SMALL, KEY)).replace(b'"after": "disabled"', b'"after": "manual", "after": "disabled"')
+    text = plan_document(SMALL, KEY).text.encode().replace(b'"after":"disabled"', b'"after":"manual","after":"disabled"')
     assert "stands twice" in refused(text).message
+
+
+@pytest.mark.parametrize("where", [["hosts"], ["hosts", 0, "resources"], ["hosts", 0, "resources", 0, "properties"]])
+def test_what_stands_twice_is_refused_whatever_the_digest(where: list[Any]) -> None:
+    document = content(SMALL, KEY)
+    place = document
+    for step in where:
+        place = place[step]
+    place.append(place[0])
+    assert "stands twice" in refused(written(document | {"digest": digest(document)})).message
 
 
 # ---------------------------------------------------------------- what moved on
 
 
 def test_the_same_plan_again_is_not_stale() -> None:
-    assert differences(read_plan(written(plan_document(runs.FLEET, KEY))), runs.FLEET, KEY) == {}
+    assert differences(read_plan(plan_document(runs.FLEET, KEY).text.encode()), runs.FLEET, KEY) == {}
 
 
 def test_another_digest_of_sources_is_refused_whole() -> None:
@@ -240,7 +280,7 @@ def test_what_nothing_would_be_done_about_may_come_and_go() -> None:
 
 
 def test_each_host_on_its_own() -> None:
-    document = read_plan(written(plan_document(runs.FLEET, KEY)))
+    document = read_plan(plan_document(runs.FLEET, KEY).text.encode())
     moved = runs.host("backup1.example", Item(SPOOLER))
     assert list(differences(document, runs.run(runs.PLANNED, moved, runs.UNREACHABLE), KEY)) == ["backup1.example"]
     assert host_differences(document, runs.host("new.example", Item(SPOOLER)), KEY) == ("the plan holds nothing of this host",)

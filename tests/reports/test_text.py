@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from opdeploy.rendering import printable, show
-from opdeploy.reports.text import change_lines, plain, product, run_text
+from opdeploy.reports.document import product
+from opdeploy.reports.text import change_lines, plain, run_text
 from opdeploy.results import HostResult, Item, Run
 
 Golden = Callable[[str, str], None]

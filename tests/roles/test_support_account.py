@@ -327,8 +327,8 @@ def test_the_reason_for_an_administrator_stands_in_every_plan_and_report(server:
     in_sync = plan_text(tmp_path, wanted)
     assert "= group_members      Administrators " in in_sync
     assert f"      {reason}\n" in in_sync
-    (told,) = plan_document(run(planned(tmp_path, wanted)), b"k" * 32)["hosts"][0]["changes"]
-    assert (told["verdict"], told["reason"]) == ("in_sync", reason)
+    (told,) = plan_document(run(planned(tmp_path, wanted)), b"k" * 32).hosts[0].resources
+    assert (told.verdict, told.reason) == ("in_sync", reason)
 
 
 def test_a_domain_controller_has_no_such_endpoint(tmp_path: Path) -> None:

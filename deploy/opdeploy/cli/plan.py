@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -65,8 +64,7 @@ def command(
         try:
             store.record(run)
             if out:
-                document = plan_document(run, store.key(), asked.roles)
-                out_file.write(out, json.dumps(document, indent=2) + "\n", "the plan")
+                out_file.write(out, plan_document(run, store.key(), asked.roles).text, "the plan")
         finally:  # what was read is said, also where it can't be written down
             showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
     return showing.ended(run, progress.seconds)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from opdeploy.cli import terminal
 from opdeploy.model import ExitCode
-from opdeploy.reports.json import report
+from opdeploy.reports.document import as_json, report
 from opdeploy.reports.text import run_text
 from opdeploy.results import Run
 from opdeploy.store import Recorder
@@ -18,7 +18,7 @@ UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 def show(run: Run, form: str = "text", *, verbose: bool = False, commands: bool = False, diff: bool = False) -> None:
     """Prints the report."""
     if form == "json":
-        terminal.document(report(run))
+        terminal.document(as_json(report(run)))
     else:
         terminal.lines(run_text(run, verbose=verbose, commands=commands, diff=diff))
 

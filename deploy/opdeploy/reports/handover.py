@@ -14,8 +14,9 @@ from typing import Any
 from opdeploy import __version__
 from opdeploy.model import Change, Principal
 from opdeploy.rendering import NOTHING, printable, show
+from opdeploy.reports.document import product
 from opdeploy.reports.html import page
-from opdeploy.reports.text import WORDS, product
+from opdeploy.reports.text import WORDS
 from opdeploy.resources.base import Resource, comparator, properties
 from opdeploy.resources.firewall_rule import ANY, ANY_OF_THEM
 from opdeploy.results import HostResult, Item, summary

@@ -1,8 +1,10 @@
-"""A plan as a file, ``opdeploy.plan/1``: what somebody reads, signs off, and hands to ``apply FILE``. Pure.
+"""A plan as a file, ``opdeploy.plan/2``: what somebody reads, signs, and hands to ``apply FILE``. Pure.
 
-It holds changes with their before-values, never a write, a command or a secret: apply makes the plan anew with the same
-code and compares. Its digest (SHA-256 over canonical JSON) finds what was altered by accident; what was altered on
-purpose is found by the comparison, since nothing in the file is ever run. docs/schemas/plan.schema.json holds its shape.
+It is the report of the plan with what apply compares besides: the secrets' fingerprints, the roles that were asked for. It
+holds changes with their before-values, never a write, a command or a secret: apply makes the plan anew with the same code
+and compares. The file is canonical JSON to the byte. Its digest (SHA-256, of the file without `approvals` and `digest`) finds
+what was altered by accident; what was altered on purpose is found by the signatures over it, and by the comparison, since
+nothing in the file is ever run. docs/schemas/plan.schema.json is this model's schema.
 """
 
 from __future__ import annotations
@@ -14,126 +16,68 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Never
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from opdeploy import __version__
-from opdeploy.model import Action, Change, UsageError, Verdict
+from opdeploy.approvals import SignedApproval
+from opdeploy.model import Change, UsageError
 from opdeploy.rendering import plain, secrets, show
-from opdeploy.reports.json import change, joined, manual_steps, steps_summary, windows
-from opdeploy.results import HostResult, Item, Run, Status, summary
+from opdeploy.reports import document
+from opdeploy.reports.document import Report, ReportedHost, ReportedResource
+from opdeploy.results import HostResult, Item, Run
 from opdeploy.store import keys
 
-SCHEMA = "opdeploy.plan/1"
+SCHEMA: Literal["opdeploy.plan/2"] = "opdeploy.plan/2"
 AGAIN = "make the plan again: opdeploy plan --out FILE"
 LARGEST = 100_000_000  # characters; a plan of a hundred hosts has some millions
+OUTSIDE = ("approvals", "digest")  # what the digest is not of
+# What only a run has to say.
+NOT_PLANNED: Any = {
+    "plan": True,
+    "waivers": True,
+    "hosts": {
+        "__all__": {
+            "session": True,
+            "resources": {"__all__": {"outcome", "error", "reboot", "commands", "diff", "last_applied", "drift"}},
+        }
+    },
+}
 
 
 # ---------------------------------------------------------------- the document
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class PlannedHost(ReportedHost):
+    secrets: dict[str, str] = Field(description="Where each comes from: its keyed fingerprint.")
 
 
-class Windows(_Part):
-    product: str
-    build: int
-    powershell: str
+class PlanDocument(Report):
+    schema_: Literal["opdeploy.plan/2"] = Field(SCHEMA, alias="schema")  # type: ignore[assignment]
+    roles: list[str] = Field(description="That the plan was limited to; empty: all.")
+    key: str = Field(description="Which key the fingerprints were made with.")
+    hosts: Sequence[PlannedHost]
+    approvals: Sequence[SignedApproval] = []  # type: ignore[assignment]
+    digest: str = ""
+
+    @property
+    def text(self) -> str:
+        """The file's content."""
+        return canonical(self.model_dump(mode="json", by_alias=True, exclude=NOT_PLANNED)) + "\n"
 
 
-class Before(_Part):
-    before: Any = ...
-    after: Any = ...
-
-
-class PlannedChange(_Part):
-    id: str
-    roles: list[str]
-    kind: str
-    key: str
-    verdict: Verdict
-    action: Action
-    properties: dict[str, Before]
-    known_after_apply: list[str]
-    reason: str
-    may_reboot: bool
-
-
-class Signed(_Part):
-    by: str
-    at: str
-    note: str
-
-
-class PlannedStep(_Part):
-    """What a person does: shown in the plan, and no part of what apply compares."""
-
-    id: str
-    roles: list[str]
-    title: str
-    who: str
-    how: str
-    why: str
-    reason: str
-    signed: Signed | None
-
-
-class PlannedHost(_Part):
-    name: str
-    status: Status
-    reason: str
-    windows: Windows | None
-    secrets: dict[str, str]  # where each comes from: its keyed fingerprint
-    changes: list[PlannedChange]
-    manual_steps: list[PlannedStep]
-
-
-class PlanDocument(_Part):
-    schema_: Literal["opdeploy.plan/1"] = Field(alias="schema")
-    tool: str
-    run_id: str
-    created_at: str
-    by: str
-    inventory: str
-    roles: list[str]  # that the plan was limited to; empty: all
-    sources: str
-    key: str  # which key the fingerprints were made with
-    summary: dict[Verdict, int]
-    manual_steps: dict[Literal["open", "signed"], int]
-    hosts: list[PlannedHost]
-    digest: str
-
-
-def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> dict[str, Any]:
+def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> PlanDocument:
     """The plan of a run. `key` is the run store's; `roles` what ``--role`` limited it to, so that apply does the same."""
-    items = [item for host in run.hosts for item in host.items]
-    document = {
-        "schema": SCHEMA,
-        "tool": __version__,
-        "run_id": run.run_id,
-        "created_at": run.created_at,
-        "by": run.by,
-        "inventory": run.inventory,
-        "roles": list(roles),
-        "sources": run.sources,
-        "key": keys.name(key),
-        "summary": summary([item.change for item in items]),
-        "manual_steps": steps_summary(items),
-        "hosts": [_host(host, key) for host in run.hosts],
-    }
-    return {**document, "digest": digest(document)}
+    told = document.report(run)
+    hosts = [_host(host, one, key) for host, one in zip(told.hosts, run.hosts, strict=True)]
+    given = {name: getattr(told, name) for name in Report.model_fields if name not in ("schema_", "hosts")}
+    planned = PlanDocument(**given, roles=list(roles), key=keys.name(key), hosts=hosts)
+    return planned.model_copy(update={"digest": digest(json.loads(planned.text))})
 
 
-def _host(host: HostResult, key: bytes) -> dict[str, Any]:
-    return {
-        "name": host.name,
-        "status": host.status,
-        "reason": joined([host.reason, host.hint]),
-        "windows": windows(host.machine),
-        "secrets": fingerprints(host, key),
-        "changes": [change(item.change) for item in host.resources if _is_told(item.change)],
-        "manual_steps": manual_steps(host),
-    }
+def _host(told: ReportedHost, result: HostResult, key: bytes) -> PlannedHost:
+    resources = [resource for resource in told.resources if _is_told(resource)]
+    given = {name: getattr(told, name) for name in ReportedHost.model_fields if name not in ("session", "resources")}
+    return PlannedHost(**given, resources=resources, secrets=fingerprints(result, key))
 
 
 def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
@@ -142,16 +86,20 @@ def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
     return dict(sorted((secret.source, secret.fingerprint(key)) for secret in found))
 
 
-def _is_told(change: Change[Any]) -> bool:
-    """What differs, and what a role gave a reason for."""
-    return change.verdict not in ("in_sync", "not_applicable") or bool(change.reason)
+def _is_told(resource: ReportedResource) -> bool:
+    """What differs, and what a role gave a reason for: what `plan` shows of itself."""
+    return resource.verdict not in ("in_sync", "not_applicable") or bool(resource.reason)
+
+
+def canonical(value: Any) -> str:
+    """One text for one value: keys sorted, ASCII, no blanks. Raises ValueError for what is no number."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(document: Mapping[str, Any]) -> str:
-    """``sha256:`` and the digest of canonical JSON (keys sorted, ASCII, no blanks), without the field `digest` itself."""
-    rest = {name: value for name, value in document.items() if name != "digest"}
-    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    """``sha256:`` and the digest of canonical JSON without `OUTSIDE`."""
+    rest = {name: value for name, value in document.items() if name not in OUTSIDE}
+    return "sha256:" + hashlib.sha256(canonical(rest).encode()).hexdigest()
 
 
 # ---------------------------------------------------------------- reading one
@@ -170,6 +118,8 @@ def read_plan(text: bytes) -> PlanDocument:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise UsageError(f"the plan file is not in the form of {SCHEMA}: {where}: {first['msg'].lower()}", AGAIN) from error
+    if document.text.encode() != text:
+        raise UsageError("the plan file was altered: it is not the very text that opdeploy writes", AGAIN)
     if twice := _twice(document):
         raise UsageError(f"{twice} stands twice in the plan file: it was altered", AGAIN)
     return document
@@ -177,8 +127,11 @@ def read_plan(text: bytes) -> PlanDocument:
 
 def _twice(document: PlanDocument) -> str:
     """What a person would read once and apply compare with the other."""
-    changes = [(host.name, *_identity(one)) for host in document.hosts for one in host.changes]
-    named = [*((host.name,) for host in document.hosts), *changes]
+    changes = [(host.name, *_identity(one)) for host in document.hosts for one in host.resources]
+    properties = [
+        (host.name, *_identity(one), told.name) for host in document.hosts for one in host.resources for told in one.properties
+    ]
+    named = [*((host.name,) for host in document.hosts), *changes, *properties]
     return next((" ".join(name) for name, count in Counter(named).items() if count > 1), "")
 
 
@@ -259,7 +212,7 @@ def _secret_differences(planned: PlannedHost, host: HostResult, key: bytes) -> I
 
 
 def _change_differences(planned: PlannedHost, host: HostResult) -> Iterator[str]:
-    then = {_identity(one): one for one in planned.changes if _counts(one)}
+    then = {_identity(one): one for one in planned.resources if _counts(one)}
     now = {_identity(item.change.resource): item for item in host.resources}
     for identity, one in then.items():
         item = now.get(identity)
@@ -274,12 +227,12 @@ def _identity(one: Any) -> tuple[str, str]:
     return getattr(one, "KIND", None) or one.kind, one.key.lower()
 
 
-def _counts(one: PlannedChange | Change[Any]) -> bool:
+def _counts(one: ReportedResource | Change[Any]) -> bool:
     """Whether there is a change to compare: an *unknown* that nothing would be done about is none."""
     return one.verdict == "would_change" or one.action != "none"
 
 
-def _compared(name: str, planned: PlannedChange, item: Item) -> Iterator[str]:
+def _compared(name: str, planned: ReportedResource, item: Item) -> Iterator[str]:
     now = item.change
     lines = list(_property_differences(name, planned, now))
     yield from lines
@@ -289,17 +242,17 @@ def _compared(name: str, planned: PlannedChange, item: Item) -> Iterator[str]:
         yield f"{name}: what is known only after apply is no longer the same"
 
 
-def _property_differences(name: str, planned: PlannedChange, now: Change[Any]) -> Iterator[str]:
-    fresh = change(now)
-    for title in [*planned.properties, *(title for title in fresh["properties"] if title not in planned.properties)]:
-        then, new = planned.properties.get(title), fresh["properties"].get(title)
-        before = new["before"] if new else _in_sync(now, title)
+def _property_differences(name: str, planned: ReportedResource, now: Change[Any]) -> Iterator[str]:
+    old, fresh = ({one.name: one for one in told.properties} for told in (planned, document.change(now)))
+    for title in [*old, *(title for title in fresh if title not in old)]:
+        then, new = old.get(title), fresh.get(title)
+        before = new.before if new else _in_sync(now, title)
         if then is None:
             yield f"{name} {title}: the plan saw no difference, now {show(before)}"
         elif not _equal(then.before, before):
             yield f"{name} {title}: plan saw {show(then.before)}, now {show(before)}"
-        elif new and not _equal(then.after, new["after"]):
-            yield f"{name} {title}: the plan makes it {show(then.after)}, now it would be {show(new['after'])}"
+        elif new and not _equal(then.after, new.after):
+            yield f"{name} {title}: the plan makes it {show(then.after)}, now it would be {show(new.after)}"
 
 
 def _in_sync(now: Change[Any], title: str) -> Any:

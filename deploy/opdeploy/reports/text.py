@@ -14,18 +14,26 @@ from typing import Any
 
 from rich.text import Text
 
-from opdeploy.model import SERVERS, Change, Machine
-from opdeploy.reboots import Reboot
+from opdeploy.model import Change, Outcome
 from opdeploy.rendering import NOTHING, printable, show
-from opdeploy.results import VERDICTS, HostResult, Item, Run, may_reboot, open_steps, summary
+from opdeploy.reports import document
+from opdeploy.reports.document import Report, ReportedDrift, ReportedHost, ReportedReboot, ReportedResource, ReportedStep
+from opdeploy.results import VERDICTS, DriftKind, Run
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 WORDS = {"in_sync": "in sync", "would_change": "would change", "unknown": "unknown", "not_applicable": "not applicable"}
-OUTCOMES = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
+OUTCOMES: dict[Outcome, str] = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
 STATUSES = {"in_sync": "in sync", "changes": "with changes", "unknown": "with unknowns", "unreachable": "unreachable"}
 STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim"}
 OUTCOME_STYLES = {"applied": "green", "failed": "bold red", "refused": "bold red", "not_reached": "bold yellow"}
-FIRST_WINDOWS_11 = 22000
+
+DRIFTS: dict[DriftKind, str] = {
+    "corrective": "corrective: it changed on the host",
+    "intentional": "intentional: the inventory changed, and was not applied yet",
+    "never_applied": "never applied",
+    "waived": "waived",
+    "unknown": "unknown",
+}
 
 Line = tuple[str, str]  # text and style
 
@@ -44,10 +52,15 @@ class Detail:
 
 def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: bool = False) -> list[Text]:
     """The whole run, a `Text` a line: print with ``soft_wrap``, or take `plain`."""
-    detail = Detail(verbose, commands, diff)
-    blocks = [_apart([[(header(host), "bold")], *_sections(host, run.command, detail)]) for host in run.hosts]
-    closing = [[(_run_summary(run), "bold")]] if len(run.hosts) > 1 else []
-    return [Text(text, style) for text, style in _apart([*blocks, *closing])]
+    return report_text(document.report(run), Detail(verbose, commands, diff))
+
+
+def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
+    """The same of a document: a plan file's text is what `plan` printed when it wrote it."""
+    blocks = [_apart([[(header(host), "bold")], *_sections(host, report.command, detail)]) for host in report.hosts]
+    closing = [[(_run_summary(report), "bold")]] if len(report.hosts) > 1 else []
+    sections = [*blocks, list(_waivers(report, detail)), *closing, list(_evidence(report, detail))]
+    return [Text(text, style) for text, style in _apart(sections)]
 
 
 def plain(lines: Iterable[Text]) -> str:
@@ -63,19 +76,19 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
     return lines
 
 
-def _sections(host: HostResult, command: str, detail: Detail) -> Iterator[list[Line]]:
+def _sections(host: ReportedHost, command: str, detail: Detail) -> Iterator[list[Line]]:
     """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
-    shown = [item for item in host.resources if detail.verbose or _differs(item) or item.change.reason]
-    yield [line for item in shown for line in _item(item, command, detail)]
+    shown = [resource for resource in host.resources if detail.verbose or _differs(resource) or resource.reason]
+    yield [line for resource in shown for line in _resource(resource, command, detail)]
     yield list(_manual_steps(host, detail, whole=command == "plan"))
-    if host.items:
-        yield [("  " + _counted(_counts(host.items)), "")]
+    if sum(host.summary.values()) or host.manual_steps:
+        yield [("  " + _counted(_counts([host])), "")]
     elif not host.error and not host.warnings:
         yield [("  nothing is asked of it", "dim")]
 
 
-def _notes(host: HostResult) -> Iterator[Line]:
+def _notes(host: ReportedHost) -> Iterator[Line]:
     if host.error:
         yield f"  {printable(host.error)}", "bold red"
     for detail in host.details:
@@ -88,7 +101,7 @@ def _notes(host: HostResult) -> Iterator[Line]:
         yield f"  {printable(told)}", "yellow"
 
 
-def restarts(reboot: Reboot) -> Iterator[str]:
+def restarts(reboot: ReportedReboot) -> Iterator[str]:
     """What a run says of starting Windows anew: done, wanted, or only pending."""
     wanted = ", ".join(f"{id} ({why})" for id, why in reboot.wanted.items())
     if reboot.done:
@@ -99,96 +112,97 @@ def restarts(reboot: Reboot) -> Iterator[str]:
         yield f"Windows waits to be started anew: {', '.join(reboot.pending)}"
 
 
-def _differs(item: Item) -> bool:
-    return item.change.verdict not in ("in_sync", "not_applicable") or item.outcome is not None
+def _differs(resource: ReportedResource) -> bool:
+    return resource.verdict not in ("in_sync", "not_applicable") or resource.outcome is not None
 
 
-def header(host: HostResult) -> str:
+def header(host: ReportedHost) -> str:
     """``db1.example  Windows Server 2022 (20348), PowerShell 5.1``; the name alone where the host did not answer."""
-    if host.machine is None:
+    if host.windows is None:
         return host.name
-    machine = host.machine
-    version = ".".join(machine.powershell.split(".")[:2])
-    return printable(f"{host.name}  {product(machine)} ({machine.build}), PowerShell {version}")
-
-
-def product(machine: Machine) -> str:
-    """Windows' name in people's words, from product type and build: the registry calls Windows 11 ten."""
-    if machine.product == "WinNT":
-        return "Windows 11" if machine.build >= FIRST_WINDOWS_11 else "Windows 10"
-    return f"Windows Server {SERVERS.get(machine.build, '')}".rstrip()
+    version = ".".join(host.windows.powershell.split(".")[:2])
+    return printable(f"{host.name}  {host.windows.product} ({host.windows.build}), PowerShell {version}")
 
 
 # ---------------------------------------------------------------- one resource
 
 
-def sign(change: Change[Any]) -> str:
-    if change.verdict == "in_sync":
+def sign(told: ReportedResource | ReportedStep) -> str:
+    if told.verdict in ("in_sync", "not_applicable"):
         return "="
-    return "?" if change.verdict == "unknown" else SIGNS[change.action]
+    return "?" if told.verdict == "unknown" else SIGNS[getattr(told, "action", "none")]
 
 
 def change_lines(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[str]:
     """One resource: its line, a line a property, what is to be known, and with `commands` the calls that would close it."""
-    return (text for text, _ in _change(change, commands))
+    return (text for text, _ in _change(document.change(change), commands))
 
 
-def _change(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[Line]:
-    mark = sign(change)
-    head = f"  {mark} {change.resource.KIND:<18} {printable(change.resource.key):<46} {', '.join(change.roles)}"
+def _change(told: ReportedResource, commands: Iterable[str] = ()) -> Iterator[Line]:
+    mark = sign(told)
+    head = f"  {mark} {told.kind:<18} {printable(told.key):<46} {', '.join(told.roles)}"
     yield head.rstrip(), STYLES[mark]
-    for name, item in change.properties.items():
-        before = "known after apply" if name in change.known_after_apply else show(item.before)
-        yield f"      {name:<16} {before} → {show(item.after)}", ""
-    if change.reason:
-        yield f"      {printable(change.reason)}", "dim"
-    if may_reboot(change):
+    for one in told.properties:
+        before = "known after apply" if one.name in told.known_after_apply else show(one.before)
+        yield f"      {one.name:<16} {before} → {show(one.after)}", ""
+    if told.reason:
+        yield f"      {printable(told.reason)}", "dim"
+    if told.may_reboot:
         yield "      may need a reboot", "yellow"
     for command in commands:
         yield f"      {printable(command)}", "blue"
 
 
-def _item(item: Item, command: str, detail: Detail) -> Iterator[Line]:
-    yield from _change(item.change, item.commands if detail.commands else ())
+def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[Line]:
+    yield from _change(told, told.commands if detail.commands else ())
     if detail.diff:
-        yield from ((f"        {printable(words)}", "") for words in item.words)
-    if item.outcome:
-        error = f": {printable(item.error)}" if item.error else ""
-        yield f"      {OUTCOMES[item.outcome]}{error}", OUTCOME_STYLES[item.outcome]
-    if command == "drift" and _differs(item):
-        yield f"      {_last(item.last_applied)}", "dim"
+        yield from ((f"        {printable(words)}", "") for words in told.diff)
+    if told.outcome:
+        error = f": {printable(told.error)}" if told.error else ""
+        yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
+    if told.drift:
+        yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift))
+    if command == "drift" and _differs(told):
+        yield f"      {_last(told.last_applied)}", "dim"
+
+
+def drift_lines(drift: ReportedDrift) -> Iterator[str]:
+    """Where a difference comes from, since when it is known, and what of it is waived."""
+    since = f"first seen {_minute(drift.first_seen)}"
+    yield f"{DRIFTS[drift.kind]}; {since}" + (f", last {_minute(drift.last_seen)}" if drift.last_seen else "")
+    for waived in drift.waived:
+        properties = ", ".join(waived.properties) or "all of it"
+        yield f"waived until {waived.until} by {waived.by}: {properties}: {waived.reason}"
+
+
+def _minute(time: str) -> str:
+    return f"{time[:16].replace('T', ' ')} UTC"
 
 
 def _last(applied: str) -> str:
-    return f"last applied {applied[:16].replace('T', ' ')} UTC" if applied else "never applied, as far as this run store knows"
+    return f"last applied {_minute(applied)}" if applied else "never applied, as far as this run store knows"
 
 
 # ---------------------------------------------------------------- what a person does
 
 
-def _manual_steps(host: HostResult, detail: Detail, whole: bool) -> Iterator[Line]:
+def _manual_steps(host: ReportedHost, detail: Detail, whole: bool) -> Iterator[Line]:
     """The open ones; those that are signed off only where all is shown. Not `whole`: a line each, for every night."""
-    shown = [item.change for item in host.manual_steps if detail.verbose or item.change.verdict != "in_sync"]
+    shown = [step for step in host.manual_steps if detail.verbose or step.verdict not in ("in_sync", "not_applicable")]
     if shown:
-        yield f"  manual steps ({open_steps(host.items)} open)", "bold"
-    for change in shown:
-        yield _step_head(change)
-        yield from _manual_step(change) if whole or detail.verbose else ()
+        yield f"  manual steps ({host.open_steps} open)", "bold"
+    for step in shown:
+        mark = sign(step)
+        head = f"  {mark} {printable(step.id):<18} {printable(step.title):<46} {', '.join(step.roles)}"
+        yield head.rstrip(), STYLES[mark]
+        yield from _manual_step(step) if whole or detail.verbose else ()
 
 
-def _step_head(change: Change[Any]) -> Line:
-    step, mark = change.resource, sign(change)
-    head = f"  {mark} {printable(step.key):<18} {printable(step.title):<46} {', '.join(change.roles)}"
-    return head.rstrip(), STYLES[mark]
-
-
-def _manual_step(change: Change[Any]) -> Iterator[Line]:
-    step = change.resource
+def _manual_step(step: ReportedStep) -> Iterator[Line]:
     yield from ((line, "") for line in step_lines(step))
-    if change.reason:
-        yield f"      {printable(change.reason)}", "dim"
-    if change.actual:
-        by = change.actual.signed
+    if step.reason:
+        yield f"      {printable(step.reason)}", "dim"
+    if by := step.signed:
         yield f"      signed off by {printable(by.by)} on {by.at[:10]}: {printable(by.note)}", "dim"
 
 
@@ -202,27 +216,55 @@ def step_lines(step: Any) -> Iterator[str]:
 # ---------------------------------------------------------------- what it comes to
 
 
-def summary_line(changes: Sequence[Change[Any]]) -> str:
-    return "  " + _counted({WORDS[verdict]: count for verdict, count in summary(changes).items()})
-
-
-def _counts(items: Sequence[Item]) -> dict[str, int]:
+def _counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
     """What came of each where an apply got to it, what the plan says of it where none did."""
-    ours = [item for item in items if not item.by_hand]
-    said = Counter(OUTCOMES[item.outcome] if item.outcome else WORDS[item.change.verdict] for item in ours)
-    counts = {word: said[word] for word in [WORDS["in_sync"], *OUTCOMES.values(), *(WORDS[v] for v in VERDICTS[1:])]}
-    steps = open_steps(items)
-    return counts | {"manual step" if steps == 1 else "manual steps": steps}
+    done = [resource for host in hosts for resource in host.resources if resource.outcome]
+    left = {verdict: sum(host.summary[verdict] for host in hosts) for verdict in VERDICTS}  # a plan file has only what differs
+    for resource in done:
+        left[resource.verdict] -= 1
+    came = Counter(resource.outcome for resource in done)
+    steps = sum(host.open_steps for host in hosts)
+    return (
+        {WORDS["in_sync"]: left.pop("in_sync")}
+        | {word: came[outcome] for outcome, word in OUTCOMES.items()}
+        | {WORDS[verdict]: count for verdict, count in left.items()}
+        | {"manual step" if steps == 1 else "manual steps": steps}
+    )
 
 
 def _counted(counts: dict[str, int]) -> str:
     return " · ".join(f"{count} {word}" for word, count in counts.items() if count or word == WORDS["in_sync"])
 
 
-def _run_summary(run: Run) -> str:
-    statuses = Counter(STATUSES.get(host.status, host.status) for host in run.hosts)
+def _run_summary(report: Report) -> str:
+    statuses = Counter(STATUSES.get(host.status, host.status) for host in report.hosts)
     hosts = " · ".join(f"{statuses[word]} {word}" for word in [*STATUSES.values(), "failed"] if statuses[word])
-    return f"{len(run.hosts)} hosts: {hosts}; resources: {_counted(_counts([i for host in run.hosts for i in host.items]))}"
+    return f"{len(report.hosts)} hosts: {hosts}; resources: {_counted(_counts(report.hosts))}"
 
 
-__all__ = ["NOTHING", "change_lines", "header", "plain", "product", "run_text", "show", "sign", "step_lines", "summary_line"]
+def _waivers(report: Report, detail: Detail) -> Iterator[Line]:
+    """Those of the inventory that accept nothing any more; with `verbose` all."""
+    shown = [waiver for waiver in report.waivers if detail.verbose or waiver.state != "used"]
+    if shown:
+        yield "waivers", "bold"
+    for waiver in shown:
+        what = f"{waiver.resource} on {waiver.hosts}" + (f" ({', '.join(waiver.properties)})" if waiver.properties else "")
+        yield f"  {waiver.state:<8} {printable(what)}, until {waiver.until} by {printable(waiver.by)}", "yellow"
+        yield f"      {printable(waiver.reason)} ({waiver.at})", "dim"
+
+
+def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
+    """What the hosts were sent: who reads a plan need not believe that nothing was written."""
+    reads, writes, agents = (
+        sorted({one for host in report.hosts for one in getattr(host.evidence, name)}) for name in ("reads", "writes", "agents")
+    )
+    if not agents:
+        return
+    wrote = f"{len(writes)} kinds of write" if writes else "no write"
+    yield f"sent to the hosts: {len(reads)} kinds of read, {wrote}; the agent's text was {', '.join(agents)}", "dim"
+    if detail.verbose:
+        yield from ((f"  read   {printable(one)}", "dim") for one in reads)
+        yield from ((f"  write  {printable(one)}", "dim") for one in writes)
+
+
+__all__ = ["NOTHING", "change_lines", "header", "plain", "report_text", "restarts", "run_text", "show", "sign", "step_lines"]

@@ -1,0 +1,296 @@
+"""A run as one document, ``opdeploy.report/2``: what every format is made from, and what ``--format json`` prints. Pure.
+
+Values stand there plain where they are plain; what has a form of its own (an account, a length of time, a recovery plan)
+as the text that a person reads. A secret is ``(secret)``. docs/schemas/report.schema.json is this model's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from opdeploy import __version__
+from opdeploy.model import SERVERS, Action, Change, Machine, Outcome, Property, Verdict
+from opdeploy.rendering import plain
+from opdeploy.results import (
+    Command,
+    DriftKind,
+    HostResult,
+    Item,
+    Run,
+    Status,
+    may_reboot,
+    open_steps,
+    summary,
+)
+
+SCHEMA: Literal["opdeploy.report/2"] = "opdeploy.report/2"
+FIRST_WINDOWS_11 = 22000
+
+
+class Part(BaseModel):
+    """Read as strictly as it is written: no field more, no type for another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Windows(Part):
+    product: str
+    build: int
+    powershell: str
+
+
+class ReportedProperty(Part):
+    """Null where there is nothing."""
+
+    name: str
+    before: Any = ...
+    after: Any = ...
+
+
+class ReportedWaived(Part):
+    properties: list[str]
+    reason: str
+    by: str
+    until: str
+
+
+class ReportedDrift(Part):
+    kind: DriftKind
+    first_seen: str
+    last_seen: str = Field(description="By a run before this one; empty: by none.")
+    waived: list[ReportedWaived]
+
+
+class ReportedResource(Part):
+    """One resource: its change, and after an apply or in a drift check what came of it."""
+
+    id: str
+    roles: list[str]
+    kind: str
+    key: str
+    verdict: Verdict
+    action: Action = Field(description="What apply would do. would_change with none: a difference that is not ours to close.")
+    properties: list[ReportedProperty]
+    known_after_apply: list[str]
+    reason: str
+    may_reboot: bool
+    outcome: Outcome | None = None
+    error: str = ""
+    reboot: str = Field("", description="Why Windows wants to be started anew for it, where an apply made it.")
+    commands: list[str] = Field([], description="The calls that apply would make, as PowerShell reads them; no secret.")
+    diff: list[str] = Field([], description="The difference of a file in words, with --diff.")
+    last_applied: str = Field("", description="ISO 8601, UTC; empty: never, as far as this run store knows.")
+    drift: ReportedDrift | None = None
+
+
+class Signed(Part):
+    by: str
+    at: str
+    note: str
+
+
+class ReportedStep(Part):
+    """What a person does. `signed` is null for a step that is open."""
+
+    id: str
+    roles: list[str]
+    title: str
+    who: str
+    how: str
+    why: str
+    verdict: Verdict
+    reason: str
+    signed: Signed | None
+
+
+class ReportedReboot(Part):
+    pending: list[str]
+    wanted: dict[str, str]
+    done: str = Field(description="When Windows was up again; empty: it was not started anew.")
+
+
+class Session(Part):
+    posts: int
+    bytes_sent: int
+    bytes_received: int
+    seconds: float
+    loader: str
+
+
+class ReportedEvidence(Part):
+    """What was sent there, by verb and cmdlet, program or class: without writes nothing was written."""
+
+    reads: list[str]
+    writes: list[str]
+    agents: list[str] = Field(description="SHA-256 of each text of the agent that ran there.")
+    answers: str = Field(description="Keyed digest of the raw answers that the plan rests on.")
+
+
+class ReportedHost(Part):
+    name: str
+    status: Status
+    error: str = Field(description="Why the host as a whole was not read or applied; empty: it was.")
+    details: list[str]
+    hint: str
+    warnings: list[str]
+    windows: Windows | None
+    reboot: ReportedReboot
+    evidence: ReportedEvidence
+    session: Session | None = None
+    summary: dict[Verdict, int]
+    resources: list[ReportedResource]
+    manual_steps: list[ReportedStep]
+
+    @property
+    def open_steps(self) -> int:
+        return sum(step.verdict not in ("in_sync", "not_applicable") for step in self.manual_steps)
+
+
+class ReportedWaiver(Part):
+    at: str = Field(description="file:line")
+    hosts: str
+    resource: str
+    properties: list[str]
+    reason: str
+    by: str
+    until: str
+    state: Literal["used", "unused", "expired"]
+
+
+class ReportedApproval(Part):
+    by: str
+    decision: Literal["approve", "reject"]
+    at: str
+    note: str
+    expires: str
+    key: str
+
+
+class Report(Part):
+    """Keys in the order in which a person would read them."""
+
+    schema_: Literal["opdeploy.report/2"] = Field(SCHEMA, alias="schema")
+    tool: str
+    command: Command
+    run_id: str
+    created_at: str
+    by: str = Field(description="Who, from where: anna@admin-pc.")
+    inventory: str
+    sources: str = Field(description="Digest of all that the desired state came from: inventory, roles, files, tool.")
+    plan: str = Field("", description="Digest of the plan file that was applied.")
+    approvals: Sequence[ReportedApproval] = []
+    summary: dict[Verdict, int]
+    manual_steps: dict[Literal["open", "signed"], int]
+    waivers: list[ReportedWaiver] = []
+    hosts: Sequence[ReportedHost]
+
+
+# ---------------------------------------------------------------- making one
+
+
+def report(run: Run) -> Report:
+    """The whole run."""
+    told = {name: getattr(run, name) for name in ("command", "run_id", "created_at", "by", "inventory", "sources", "plan")}
+    return Report(
+        **told,
+        tool=__version__,
+        approvals=[ReportedApproval(**asdict(approval)) for approval in run.approvals],
+        waivers=[ReportedWaiver(**_lists(asdict(waiver))) for waiver in run.waivers],
+        hosts=[host(one) for one in run.hosts],
+        **counts(run),
+    )
+
+
+def counts(run: Run) -> dict[str, Any]:
+    """What a run comes to."""
+    items = [item for host in run.hosts for item in host.items]
+    signed = sum(item.by_hand and item.change.verdict == "in_sync" for item in items)
+    steps = {"open": open_steps(items), "signed": signed}
+    return {"summary": summary([item.change for item in items]), "manual_steps": steps}
+
+
+def host(result: HostResult) -> ReportedHost:
+    return ReportedHost(
+        name=result.name,
+        status=result.status,
+        error=result.error,
+        details=list(result.details),
+        hint=result.hint,
+        warnings=list(result.warnings),
+        windows=windows(result.machine),
+        reboot=ReportedReboot(**_lists(asdict(result.reboot))),
+        evidence=ReportedEvidence(**_lists(asdict(result.evidence))),
+        session=Session(**asdict(result.cost) | {"seconds": round(result.cost.seconds, 3)}),
+        summary=summary([item.change for item in result.items]),
+        resources=[resource(item) for item in result.resources],
+        manual_steps=[step(item.change) for item in result.manual_steps],
+    )
+
+
+def windows(machine: Machine | None) -> Windows | None:
+    """Product, build and PowerShell; None for a host that did not say."""
+    return Windows(product=product(machine), build=machine.build, powershell=machine.powershell) if machine else None
+
+
+def product(machine: Machine) -> str:
+    """Windows' name in people's words, from product type and build: the registry calls Windows 11 ten."""
+    if machine.product == "WinNT":
+        return "Windows 11" if machine.build >= FIRST_WINDOWS_11 else "Windows 10"
+    return f"Windows Server {SERVERS.get(machine.build, '')}".rstrip()
+
+
+def resource(item: Item) -> ReportedResource:
+    drift = item.drift
+    return change(
+        item.change,
+        outcome=item.outcome,
+        error=item.error,
+        reboot=item.reboot,
+        commands=list(item.commands),
+        diff=list(item.words),
+        last_applied=item.last_applied,
+        drift=ReportedDrift(**_lists(asdict(drift))) if drift else None,
+    )
+
+
+def change(change: Change[Any], **more: Any) -> ReportedResource:
+    """One change, and what a run says of it besides."""
+    return ReportedResource(
+        id=f"{change.resource.KIND}/{change.resource.key}",
+        roles=list(change.roles),
+        kind=change.resource.KIND,
+        key=change.resource.key,
+        verdict=change.verdict,
+        action=change.action,
+        properties=[_property(name, values) for name, values in change.properties.items()],
+        known_after_apply=list(change.known_after_apply),
+        reason=str(change.reason),
+        may_reboot=may_reboot(change),
+        **more,
+    )
+
+
+def _property(name: str, values: Property) -> ReportedProperty:
+    return ReportedProperty(name=name, before=plain(values.before), after=plain(values.after))
+
+
+def step(change: Change[Any]) -> ReportedStep:
+    told = {name: getattr(change.resource, name) for name in ("id", "title", "who", "how", "why")}
+    signed = Signed(**change.actual.signed.model_dump()) if change.actual else None
+    return ReportedStep(**told, roles=list(change.roles), verdict=change.verdict, reason=str(change.reason), signed=signed)
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as JSON has them."""
+    if isinstance(value, dict):
+        return {name: _lists(item) for name, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The document as ``--format json`` prints it."""
+    return report.model_dump(mode="json", by_alias=True)
