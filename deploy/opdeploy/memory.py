@@ -63,8 +63,7 @@ def desired(resource: Resource, key: bytes) -> dict[str, Any]:
     """What is wanted of a resource, in a form that tells whether the inventory still wants the same."""
     kind = type(resource)
     names = [*properties(kind), *(name for name in parts(kind, OPTION) if _is_said(resource, name))]
-    values = {name: _form(getattr(resource, name), key) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: _form(value, key) for name in names if (value := getattr(resource, name)) is not None}
 
 
 def _is_said(resource: Resource, option: str) -> bool:
