@@ -55,10 +55,10 @@ def sent(made: Box, store: Store, job: engine.Job) -> list[str]:
 
 
 def told(calls: Sequence[Call]) -> Iterator[str]:
-    """As `--commands` tells them: what is pushed into a job's folder is one copy, however many pieces it takes; WinRM started
-    anew is the run's end and no change's."""
+    """As `--commands` tells them: what is pushed into a job's folder is one copy, however many pieces it takes. WinRM started
+    anew and the event of the work log are the run's end and no change's."""
     for call in calls:
-        if call.args.get("id") == RESTART_WINRM:
+        if call.args.get("id") == RESTART_WINRM or call.args.get("name") == "Write-EventLog":
             continue
         pushed = PUSHED.search(str(call.args.get("path")))
         if not pushed:
