@@ -33,7 +33,7 @@ class Left:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.resource.KIND} {self.resource.key}: {self.why}"
+        return f"{self.resource.label}: {self.why}"
 
 
 def undoing(desired: Desired, roles: Collection[str], found: Found) -> tuple[Desired, tuple[Left, ...]]:

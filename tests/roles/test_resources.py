@@ -22,7 +22,7 @@ def resources(tmp_path: Path, text: str) -> list[str]:
     own.write_text(own.read_text(encoding="utf-8") + text, encoding="utf-8")
     inventory = load(folder)
     desired = {host.name: found for host, found in roles.compile(inventory, inventory.hosts, roles.find())}["ts1"]
-    return [f"{m.resource.KIND}/{m.resource.key}" for m in desired.resources if m.roles == ("resources",)]
+    return [m.resource.address for m in desired.resources if m.roles == ("resources",)]
 
 
 def test_any_kind_can_stand_in_it(tmp_path: Path) -> None:

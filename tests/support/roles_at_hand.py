@@ -50,7 +50,7 @@ def told(desired: Desired) -> str:
     lines = []
     for managed in desired.resources:
         resource = managed.resource
-        lines.append(f"{resource.KIND} {resource.key}  [{', '.join(managed.roles)}]")
+        lines.append(f"{resource.label}  [{', '.join(managed.roles)}]")
         lines += [f"    {name} {show(getattr(resource, name))}" for name in _said(resource)]
     lines += [_scope(scope, roles) for scope, roles in desired.scopes]
     return "\n".join(lines) + "\n"

@@ -153,6 +153,16 @@ class Resource(BaseModel):
     def identity(self) -> tuple[str, str]:
         return self.KIND, self.key.lower()
 
+    @property
+    def address(self) -> str:
+        """What names it in a run: `service/Spooler`."""
+        return f"{self.KIND}/{self.key}"
+
+    @property
+    def label(self) -> str:
+        """The same in a sentence: `service Spooler`."""
+        return f"{self.KIND} {self.key}"
+
     def reads(self) -> Reads:
         raise NotImplementedError
 

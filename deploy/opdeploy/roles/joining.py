@@ -116,9 +116,8 @@ def _made(group: _Joined, wish: Wish, values: dict[str, Any]) -> Iterator[Proble
 
 
 def _problem(group: _Joined, wish: Wish, message: str) -> Problem:
-    resource = group.resource
     hint = "let one role say it" if len(_roles(group.wishes)) > 1 else "say it once"
-    return Problem(wish.settings.key_at, wish.role, f"{resource.KIND} {resource.key}: {message}", hint)
+    return Problem(wish.settings.key_at, wish.role, f"{group.resource.label}: {message}", hint)
 
 
 def _by(wish: Wish) -> str:

@@ -51,7 +51,7 @@ def _programs(resources: list[Resource]) -> Iterator[tuple[str, str]]:
             lines = [one.command_line]
         else:
             continue
-        yield from ((f"{one.KIND} {one.key}", found) for line in lines for found in _PROGRAM.findall(line))
+        yield from ((one.label, found) for line in lines for found in _PROGRAM.findall(line))
 
 
 def _is_system(account: Principal | None) -> bool:

@@ -40,8 +40,7 @@ def expect(*resources: Resource) -> None:
 def whole(desired: Desired) -> None:
     """Everything that a host should be, one operation a resource, in the order in which one stands on the other."""
     for change in plan(desired, _observed(desired)):
-        resource = change.resource
-        ensure(resource, name=f"{resource.KIND} {resource.key}")
+        ensure(change.resource, name=change.resource.label)
 
 
 def _observed(desired: Desired) -> World:
@@ -73,7 +72,7 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
         if change.verdict in ("in_sync", "not_applicable") or change.resource.BY_HAND:
             return
         if change.action == "none":
-            yield Refusal(f"{change.resource.KIND} {change.resource.key}: {change.reason}")
+            yield Refusal(f"{change.resource.label}: {change.reason}")
             return
         answers = world.answers(change.resource)
         untold = change.resource.reboot(answers)  # an earlier run did not live to say so
@@ -82,12 +81,12 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
             yield AgentCommand(reads=further)
         work = yield from _to_the_end(change, world, station)
         if why := change.resource.reboot(world.answers(change.resource)) or untold:
-            station.reboots[change.resource.KIND + "/" + change.resource.key] = why
+            station.reboots[change.resource.address] = why
         yield from _failed(change.resource, work, station)
         station.remember(change.resource)
     left = plan_one(managed, world)
     if left.verdict != "in_sync":
-        yield Refusal(f"{left.resource.KIND} {left.resource.key}: read back, {remaining(left)}")
+        yield Refusal(f"{left.resource.label}: read back, {remaining(left)}")
 
 
 def _to_the_end(change: Change[Any], world: World, station: Station) -> Generator[StringCommand, None, Work | None]:
@@ -107,9 +106,7 @@ def _failed(resource: Resource, work: Work | None, station: Station) -> Iterator
     if work and work.error:
         if work.log:
             yield Look([work.log], 0)
-        yield Refusal(
-            ": ".join(filter(None, (f"{resource.KIND} {resource.key}", work.error, station.kept_log(resource, work.log))))
-        )
+        yield Refusal(": ".join(filter(None, (resource.label, work.error, station.kept_log(resource, work.log)))))
 
 
 def read_back(change: Change[Any], world: World, desired: Desired = Desired()) -> list[Any]:
