@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from opdeploy.cli import options, showing, terminal
+from opdeploy.cli import approving, options, showing, terminal
 from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job
 from opdeploy.engine import apply as applied
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode, UsageError
-from opdeploy.reports.plan_file import AGAIN, PlanDocument, check_sources, host_differences, plan_document, read_plan
-from opdeploy.results import HostResult, Run
+from opdeploy.reports.plan_file import PlanDocument, check_sources, plan_document
+from opdeploy.results import Run
 from opdeploy.store import Store
-
-Review = Callable[[HostResult], Sequence[str]]
 
 
 @click.command("apply")
@@ -32,7 +30,8 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
     """Close the difference between the hosts and the inventory.
 
     Shows the plan and asks; with --yes it does not. With PLAN.json it makes the plan anew and changes only what that file
-    says: a host that is no longer as the plan saw it is left untouched, and the others carry on.
+    says: a host that is no longer as the plan saw it is left untouched, and the others carry on. What this machine's policy
+    wants approved is only applied from a file that holds the approvals.
 
     Exit codes: 0 applied, 1 a change failed or was refused, 3 a host could not be reached, 64 nothing was touched.
 
@@ -44,11 +43,10 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
     """
     if not yes and not terminal.interactive():
         raise UsageError("apply asks before it changes anything, and here is no terminal to ask on", "say --yes")
-    document = _read(plan) if plan else None
+    document = approving.plan_file(plan) if plan else None
     what = compiled(_as_planned(asked, document) if document else asked)
-    if document:
-        _check_hosts(document, what)
-    jobs = [Job(host, desired) for host, desired in what.hosts if document is None or _is_planned(host.name, document, asked)]
+    run = approving.checked_run("apply", what, document, what.hosts)
+    jobs = [Job(host, desired) for host, desired in what.hosts if approving.is_planned(host, document, asked)]
     with closing(Store.open(asked.store)) as store:
         if document:
             check_sources(document, what.sources, store.key())
@@ -59,15 +57,14 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
             if not terminal.agreed("Apply this?"):
                 terminal.say("nothing was changed")
                 return seen.code
-            document = document or _document(seen, store.key(), asked.roles)
-        return _apply(jobs, what, store, document, form)
+            document = document or plan_document(seen, store.key(), asked.roles)
+        return _apply(jobs, run, store, document, form)
 
 
-def _apply(jobs: Sequence[Job], what: Compiled, store: Store, document: PlanDocument | None, form: str) -> ExitCode:
-    run = new_run("apply", what)
+def _apply(jobs: Sequence[Job], run: Run, store: Store, document: PlanDocument | None, form: str) -> ExitCode:
     recorder = store.begin(run)
     with showing.so_far(recorder), terminal.Progress() as progress:
-        hosts = applied(jobs, store, recorder, _review(document, store.key()), progress=progress)
+        hosts = applied(jobs, store, recorder, approving.review(document, store.key()), progress=progress)
     run = replace(run, hosts=hosts)
     try:
         recorder.finish(run)
@@ -76,20 +73,7 @@ def _apply(jobs: Sequence[Job], what: Compiled, store: Store, document: PlanDocu
     return showing.ended(run, progress.seconds)
 
 
-def _review(document: PlanDocument | None, key: bytes) -> Review | None:
-    return (lambda host: host_differences(document, host, key)) if document else None
-
-
 # ---------------------------------------------------------------- a plan file
-
-
-def _read(path: Path) -> PlanDocument:
-    try:
-        return read_plan(path.read_bytes())
-    except UsageError as error:
-        raise UsageError(f"{path}: {error.message}", error.hint) from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "make a plan first: opdeploy plan --out FILE") from error
 
 
 def _as_planned(asked: Asked, document: PlanDocument) -> Asked:
@@ -98,18 +82,6 @@ def _as_planned(asked: Asked, document: PlanDocument) -> Asked:
         made = f"with --role {' --role '.join(document.roles)}" if document.roles else "for all roles"
         raise UsageError(f"the plan was made {made}", "leave --role out: apply takes the plan's")
     return replace(asked, roles=tuple(document.roles))
-
-
-def _check_hosts(document: PlanDocument, what: Compiled) -> None:
-    """A host that nobody would be asked about must not pass for one that is done."""
-    known = {host.name for host in what.inventory.hosts}
-    if strangers := [host.name for host in document.hosts if host.name not in known]:
-        raise UsageError(f"the plan is of {', '.join(strangers)}, not in this inventory", AGAIN)
-
-
-def _is_planned(name: str, document: PlanDocument, asked: Asked) -> bool:
-    """Without a limit only the plan's hosts; one that is named is refused by the review."""
-    return bool(asked.limits) or any(host.name == name for host in document.hosts)
 
 
 # ---------------------------------------------------------------- somebody at the terminal
@@ -126,7 +98,3 @@ def _seen(jobs: Sequence[Job], what: Compiled, store: Store, asked: Asked) -> Ru
 
 def _worth_applying(run: Run) -> bool:
     return any(item.change.action != "none" for host in run.hosts for item in host.items)
-
-
-def _document(run: Run, key: bytes, roles: Sequence[str]) -> PlanDocument:
-    return PlanDocument.model_validate(plan_document(run, key, roles))

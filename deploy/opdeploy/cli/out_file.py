@@ -20,12 +20,12 @@ def check(path: Path) -> None:
         raise UsageError(f"{path.parent}: {why}", ANOTHER)
 
 
-def write(path: Path, text: str, what: str) -> None:
-    """`what` it is, for the error: 'the plan'."""
+def write(path: Path, text: str, what: str, hint: str = ANOTHER) -> None:
+    """`what` it is, for the error: 'the plan'; and what to do then."""
     piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         piece.write_text(text, encoding="utf-8")
         piece.replace(path)
     except OSError as error:
         piece.unlink(missing_ok=True)
-        raise UsageError(f"{path}: {what} can't be written: {error.strerror}", ANOTHER) from error
+        raise UsageError(f"{path}: {what} can't be written: {error.strerror}", hint) from error
