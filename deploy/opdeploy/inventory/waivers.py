@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from opdeploy.inventory.groups import ALL
 from opdeploy.inventory.hosts import Host
@@ -58,6 +58,12 @@ def _of_resources(text: str) -> str:
     return text
 
 
+def _some(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names == ():
+        raise ValueError("an empty list: name properties, or leave it out for all")
+    return names
+
+
 def _day(value: Any) -> Any:
     """A day, and no time or number of seconds, which pydantic would take as well."""
     if isinstance(value, datetime) or not isinstance(value, date | str):
@@ -81,7 +87,7 @@ class _Written(BaseModel):
     """Which hosts, as `--limit` takes them."""
     resource: Annotated[Text, AfterValidator(_of_resources)]
     """Which resources: a glob over KIND/KEY, as a plan names them."""
-    properties: Annotated[tuple[Text, ...] | None, Field(min_length=1)] = None
+    properties: Annotated[tuple[Text, ...] | None, AfterValidator(_some)] = None
     """Which of their properties; left out: all."""
     reason: Text
     """Why the difference is accepted."""
@@ -111,7 +117,7 @@ def read_waivers(
         try:
             named = frozenset(host.name for host in selected(hosts, groups, [one.hosts]))
         except UsageError as error:
-            at = node.mapping["hosts"].key_at
+            at = node.mapping.get("hosts", node).key_at  # 'all' of an inventory without hosts
             problems.append(Problem(at, f"waivers[{number}].hosts", error.message.removeprefix("the limit "), error.hint))
             continue
         waivers.append(_waiver(one, node, named))
