@@ -8,14 +8,16 @@ from datetime import datetime
 
 import click
 
-from opdeploy.cli import options, showing, terminal
+from opdeploy import controller, notify
+from opdeploy.cli import options, showing, terminal, unattended
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
+from opdeploy.cli.telling import narrowed, telling
 from opdeploy.drifting import classified
-from opdeploy.engine import Job
+from opdeploy.engine import Job, Options
 from opdeploy.engine import plan as planned
-from opdeploy.model import ExitCode
-from opdeploy.store import Store
+from opdeploy.model import ExitCode, Secret, UsageError
+from opdeploy.store.records import default_folder
 
 
 @click.group("drift")
@@ -29,28 +31,63 @@ def command() -> None:
 
 
 @command.command("check")
+@telling
 @options.asking(options.inventory, options.roles_path, options.store, options.limit, options.role)
+@unattended.limits
 @options.output
 @click.option("-v", "--verbose", is_flag=True, help="Show what is in sync too.")
-def check(asked: Asked, form: str, verbose: bool) -> ExitCode:
-    """Find drift. Writes nothing on the hosts.
+def check(
+    asked: Asked, jitter: float, budget: float, host_budget: float, form: str, verbose: bool, urls: tuple[Secret, ...]
+) -> ExitCode:
+    """Find drift. Writes nothing on the hosts, and asks nobody anything.
 
-    Exit codes: 0 none, 2 drift, 3 a host or something on it is unknown, 1 failed, 64 a bad inventory.
+    A host that takes longer than its time, or that the run's time did not reach, is unknown. One that was out of reach is tried
+    once more at the end. A second check of the same inventory ends at once (3); a broken run store is set aside (1).
+
+    Exit codes: 0 none, 2 drift, 3 a host or something on it is unknown, 1 failed or somebody could not be told,
+    64 a bad inventory.
 
     \b
     Examples:
       opdeploy drift check -i inventories/lab
       opdeploy drift check --format json > drift.json
     """
+    unattended.wait(jitter)
     what = compiled(asked)
-    with closing(Store.open(asked.store)) as store:
+    run = new_run("drift", what)
+    wanted = Options(budget=budget, host_budget=host_budget, second_try=True)
+    store, anew = unattended.opened(asked.store or default_folder())
+    with closing(store), unattended.alone(store.folder, run):
         with terminal.Progress() as progress:
-            hosts = planned([Job(host, desired) for host, desired in what.hosts], store, progress=progress)
-        run = replace(new_run("drift", what), hosts=hosts)
+            hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)
+        run = replace(run, hosts=hosts)
         today = datetime.fromisoformat(run.created_at).astimezone().date()
         run = classified(run, store.memory(host.name for host in hosts), what.inventory.waivers, today)
         try:
             store.record(run)
         finally:  # what was read is said, also where it can't be written down
             showing.show(run, form, verbose=verbose)
-    return showing.ended(run, progress.seconds)
+        wrong = ["the run store was broken, and a new one begins"] if anew else []
+        told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
+    unattended.say_unread(run)
+    code = showing.ended(run, progress.seconds)
+    return code if told and not anew else ExitCode.FAILED
+
+
+@command.command("notify-test")
+def notify_test() -> ExitCode:
+    """Send everybody who is told of drift checks a test message.
+
+    Exit codes: 0 every address took it, 1 one did not, 64 nobody is named.
+
+    \b
+    Example:
+      opdeploy drift notify-test
+    """
+    told = controller.load()
+    if not told.notify:
+        where = told.path or controller.MACHINE
+        raise UsageError(f"nobody is named to be told: {where} has no notify", "docs/notifications.md has examples")
+    reached = notify.send(notify.TEST, told.notify, terminal.say)
+    terminal.say(f"{reached} of {len(told.notify)} addresses took the test message")
+    return ExitCode.OK if reached == len(told.notify) else ExitCode.FAILED

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import click
 
 from opdeploy.cli import terminal
 from opdeploy.cli.store import LOST
+from opdeploy.engine import pause
 from opdeploy.model import ExitCode, OpdeployError
 from opdeploy.resources.values import Duration, span
 from opdeploy.results import HostResult, Run
@@ -72,12 +72,12 @@ class Busy(OpdeployError):
     exit_code = ExitCode.UNKNOWN
 
 
-def pause(jitter: float) -> None:
+def wait(jitter: float) -> None:
     """Waits at random, so that many controllers do not start in the same second."""
     if jitter:
         seconds = random.uniform(0, jitter)  # noqa: S311 - nothing secret hangs on it
         terminal.say(f"begins in {Duration(round(seconds))} (--jitter)")
-        sleep(seconds)
+        pause(seconds)
 
 
 def name_of(inventory: Path) -> str:
@@ -89,7 +89,7 @@ def name_of(inventory: Path) -> str:
 
 @contextmanager
 def alone(folder: Path, run: Run) -> Iterator[None]:
-    """One check of an inventory at a time; the system lifts the lock of a process that is gone, however it went. Raises Busy."""
+    """One check of an inventory at a time; a process that is gone, however it went, has no lock. Raises Busy."""
     path = folder / f"drift-{name_of(Path(run.inventory))}.lock"
     with database.told(path), os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
         try:

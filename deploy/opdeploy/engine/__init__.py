@@ -5,7 +5,7 @@ others. Plan, drift and snapshots only observe; `apply` makes one pyinfra operat
 """
 
 from opdeploy.engine.apply import Review, apply
-from opdeploy.engine.fleet import Job, Options, Progress
+from opdeploy.engine.fleet import Job, Options, Progress, pause
 from opdeploy.engine.observe import Observed, observe, plan, plan_snapshot
 
-__all__ = ["Job", "Observed", "Options", "Progress", "Review", "apply", "observe", "plan", "plan_snapshot"]
+__all__ = ["Job", "Observed", "Options", "Progress", "Review", "apply", "observe", "pause", "plan", "plan_snapshot"]

@@ -201,6 +201,12 @@ def _interrupted_here() -> Iterator[None]:
             signal.signal(number, handlers[number])
 
 
+def pause(seconds: float) -> None:
+    """Waits; what ends a run ends this too: gevent's own sleep would hear no signal before its end."""
+    with _interrupted_here():
+        gevent.sleep(seconds)
+
+
 def _let_open(tasks: Sequence[Task]) -> None:
     """Waits a moment for sessions that are just being opened: only then can they be closed."""
     until = time.monotonic() + OPENING
