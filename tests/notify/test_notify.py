@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from opdeploy.model import Secret
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 
+PAGE = Path(__file__).parents[2] / "docs/notifications.md"
 SPOOLER = Item(runs.service("Spooler", start_mode=("manual", "disabled")))
 NEWS = Message("opdeploy: 1 new or changed (lab)", ("- db1: service/a_b_c *x* <b>",), "look there", "warning")
 DB1, CLEAN = runs.host("db1", SPOOLER), runs.host("db1", Item(runs.in_sync("Spooler")))
@@ -159,6 +161,17 @@ def test_the_text_is_cut_to_what_the_service_takes(box: Postbox) -> None:
     assert 20_000 < len(text) < 32_768
     *shown, left, closing = text.splitlines()
     assert (left, closing) == (f"… {30_000 - len(shown)} more lines", "look there")
+
+
+@pytest.mark.parametrize("url", re.findall(r"`([a-z]+://[^`…]+)`", PAGE.read_text()))
+def test_an_address_of_the_docs_is_one_that_apprise_reads(url: str) -> None:
+    from apprise import Apprise
+
+    assert Apprise.instantiate(url.replace("HOST", "prod-1.westeurope.logic.azure.com:443"))
+
+
+def test_the_docs_name_an_address_for_each_way() -> None:
+    assert len(re.findall(r"^\| .*`[a-z]+://", PAGE.read_text(), re.MULTILINE)) == 5
 
 
 # ---------------------------------------------------------------- what nobody may read

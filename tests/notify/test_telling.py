@@ -140,6 +140,15 @@ def test_what_did_not_arrive_is_said_makes_1_and_is_told_the_next_night(practice
     assert "OP-Web-In" in told["message"]
 
 
+def test_a_run_store_that_was_set_aside_is_told(practice: Practice) -> None:
+    practice.check()
+    (store,) = (practice.night.folder / "state").rglob("runs.sqlite3")
+    store.write_bytes(b"no database" * 1000)
+    done, (told,) = practice.check()
+    assert (done.code, told["type"]) == (1, "failure")
+    assert told["message"].startswith("went wrong:\n- the run store was broken, and a new one begins\n")
+
+
 def test_one_host_is_not_taken_for_all(practice: Practice) -> None:
     practice.night.box("ts1")
     _, (part,) = practice.check("--limit", "ts1")
