@@ -359,9 +359,8 @@ def test_the_space_is_given_back(store: Store) -> None:
 def test_space_that_somebody_keeps_is_an_error_and_no_loss(store: Store) -> None:
     past.planned(store, "2026-03-01")
     store._connection.execute("PRAGMA busy_timeout = 0")
-    with closing(Store.open(store.folder)) as other, other._writing():
-        with pytest.raises(OpdeployError, match="locked"):
-            upkeep.shrink(store)
+    with closing(Store.open(store.folder)) as other, other._writing(), pytest.raises(OpdeployError, match="locked"):
+        upkeep.shrink(store)
     assert len(history.runs(store)) == 1
 
 

@@ -76,6 +76,11 @@ MIGRATIONS = (
         last_seen TEXT NOT NULL, PRIMARY KEY (host, kind, identity, property)
     ) STRICT;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN report TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE hosts ADD COLUMN report TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE changes ADD COLUMN report TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 

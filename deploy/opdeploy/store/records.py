@@ -27,7 +27,7 @@ from opdeploy.memory import Memory
 from opdeploy.model import Change, OpdeployError, Secret, UsageError
 from opdeploy.rendering import plain
 from opdeploy.resources.base import OPTION, parts, properties
-from opdeploy.results import HostResult, Item, Run
+from opdeploy.results import HostResult, Item, Run, may_reboot, summary
 from opdeploy.store import database, keys, remembering
 
 NAME = database.NAME
@@ -46,6 +46,7 @@ SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
     WHERE run_id = ? AND begun_at IS NOT NULL AND action <> 'none'
 """
+FINISHED = "UPDATE runs SET finished_at = ?, code = ?, report = ? WHERE run_id = ?"
 ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('applied', 'failed') AND ended_at IS NULL"
 
 
@@ -244,7 +245,7 @@ class Recorder:
         change = item.change
         told = json.dumps(kept(change.actual), sort_keys=True)
         with self.store._writing() as db:
-            _write(db, self._change(host, change) | {"begun_at": _now()})
+            _write(db, self._change(host, item) | {"begun_at": _now()})
             row = (_id(host), change.resource.KIND, change.resource.key.lower(), told, self.run_id, _now())
             db.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -252,7 +253,7 @@ class Recorder:
         """Commits what came of it."""
         ended = {"outcome": item.outcome, "error": item.error, "ended_at": _now()}
         with self.store._writing() as db:
-            _write(db, self._change(host, item.change) | ended)
+            _write(db, self._change(host, item) | ended)
             if item.outcome == "applied" and self._is_of_the_inventory:
                 remembering.add_applied(db, self.run, host, item, self.store.key())
 
@@ -271,7 +272,8 @@ class Recorder:
             if self._is_of_the_inventory:
                 remembering.add(db, run, self.store.key())
             db.execute(ENDED, (_now(), self.run_id))
-            db.execute("UPDATE runs SET finished_at = ?, code = ? WHERE run_id = ?", (_now(), int(run.code), self.run_id))
+            report = json.dumps({"waivers": [asdict(waiver) for waiver in run.waivers]})
+            db.execute(FINISHED, (_now(), int(run.code), report, self.run_id))
 
     def _finish_host(self, db: sqlite3.Connection, host: HostResult) -> None:
         desired = json.dumps({item.id: _desired(item.change) for item in host.items}, sort_keys=True)
@@ -279,15 +281,17 @@ class Recorder:
         machine = {"product": host.machine.product, "build": host.machine.build} if host.machine else None
         db.execute("INSERT OR IGNORE INTO desired VALUES (?, ?)", (digest, desired))
         evidence = json.dumps(asdict(host.evidence))
-        row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest, evidence)
-        db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        report = json.dumps(_report_of_host(host))
+        row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest, evidence, report)
+        db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
             if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
                 drift = json.dumps(asdict(item.drift)) if item.drift else ""
                 outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot, "drift": drift}
-                _write(db, self._change(host.name, item.change) | outcome)
+                _write(db, self._change(host.name, item) | outcome)
 
-    def _change(self, host: str, change: Change[Any]) -> dict[str, Any]:
+    def _change(self, host: str, item: Item) -> dict[str, Any]:
+        change = item.change
         properties = {name: [plain(item.before), plain(item.after)] for name, item in change.properties.items()}
         return {
             "run_id": self.run_id,
@@ -299,6 +303,7 @@ class Recorder:
             "action": change.action,
             "properties": json.dumps(properties),
             "reason": str(change.reason),
+            "report": json.dumps(_report_of_change(item)),
         }
 
 
@@ -327,6 +332,21 @@ def _desired(change: Change[Any]) -> dict[str, Any]:
     kind, resource = type(change.resource), change.resource
     managed = {name: plain(value) for name in properties(kind) if (value := getattr(resource, name)) is not None}
     return managed | {name: True for name in parts(kind, OPTION) if getattr(resource, name) is True}
+
+
+def _report_of_host(host: HostResult) -> dict[str, Any]:
+    """What nothing is decided by, and who reads the run's report again wants to see as it was."""
+    told = {name: getattr(host, name) for name in ("error", "details", "hint", "warnings")}
+    signed = sum(item.change.verdict == "in_sync" for item in host.manual_steps)
+    powershell = host.machine.powershell if host.machine else ""
+    counted = {"summary": summary([item.change for item in host.items]), "signed": signed}
+    return {**told, **counted, "powershell": powershell, "reboot": asdict(host.reboot)}
+
+
+def _report_of_change(item: Item) -> dict[str, Any]:
+    change = item.change
+    told = {"roles": change.roles, "known_after_apply": change.known_after_apply, "may_reboot": may_reboot(change)}
+    return {**told, "last_applied": item.last_applied}
 
 
 def _id(host: str) -> str:
