@@ -134,11 +134,26 @@ def test_a_secret_file_loses_one_line_end_and_the_digest_never_sees_it(directory
         ("{ from_file: . }", "the file . cannot be read: Is a directory"),
         ('{ from_file: "a\\0b" }', "the file a\\x00b cannot be read: no such path"),
         ('{ from_env: "a\\0b" }', "the environment variable a\\x00b is not set"),
+        ("{ from_credential: op }", "the credential op is not there: $CREDENTIALS_DIRECTORY is not set"),
+        ("{ from_credential: ../op }", "../op is no credential's name"),
     ],
 )
 def test_a_secret_that_is_not_there_is_named(directory: Path, form: str, expected: str) -> None:
     (problem,) = problems(directory, f"op:\n  password: {form}")
     assert problem.partition("\n")[0] == f"2:3  op.password: {expected}"
+
+
+def test_a_credential_is_a_file_where_systemd_puts_it(directory: Path) -> None:
+    write(directory, "given/op", "pass word\n")
+    environ = {**ENVIRON, "CREDENTIALS_DIRECTORY": str(directory / "given")}
+    write(directory, "host_vars/db1.yml", "op: { password: { from_credential: op } }")
+    secret = load(directory, environ).hosts[0].variables["op"].mapping["password"].value
+    assert (secret.reveal(), secret.source) == ("pass word", "credential:op")
+    write(directory, "host_vars/db1.yml", "op: { password: { from_credential: gone } }")
+    with pytest.raises(InventoryError) as raised:
+        load(directory, environ)
+    assert "the credential gone cannot be read: No such file or directory" in str(raised.value)
+    assert f"it is looked for in {directory / 'given'}" in str(raised.value)
 
 
 def test_nobody_sees_a_secret_of_a_host(directory: Path) -> None:

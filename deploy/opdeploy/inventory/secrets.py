@@ -1,8 +1,10 @@
 """Secrets: what stands in an inventory is where a secret comes from, never the secret.
 
-``{from_env: NAME}`` is an environment variable, ``{from_file: PATH}`` a file (relative to the inventory's directory;
-one newline at its end is not part of the secret). A mapping with either key is a secret and nothing else. What comes out
-is a `opdeploy.model.Secret`, which prints as ``(secret)``; no error shows any of it, and no digest is made of it.
+``{from_env: NAME}`` is an environment variable, ``{from_file: PATH}`` a file (relative to the inventory's directory), and
+``{from_credential: NAME}`` a file of the folder that a systemd unit is given its credentials in (systemd.exec(5),
+LoadCredential=); one newline at a file's end is not part of the secret. A mapping with one of these keys is a secret and
+nothing else. What comes out is a `opdeploy.model.Secret`, which prints as ``(secret)``; no error shows any of it, and no
+digest is made of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from opdeploy.inventory.yaml_file import Node, list_node, mapping_node
 from opdeploy.model import OneHost, Secret
 
 FORMS = "{from_env: NAME} or {from_file: PATH}"
-_KEYS = {"from_env", "from_file"}
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+_KEYS = {"from_env", "from_file", "from_credential"}
 
 
 @dataclass
@@ -53,6 +56,8 @@ class Resolver:
             return self._missing(node, path, "no secret", f"write exactly {FORMS}")
         if "from_env" in node.value:
             return self._from_env(node, path, value)
+        if "from_credential" in node.value:
+            return self._from_credential(node, path, value)
         return self._from_file(node, path, value)
 
     def _from_env(self, node: Node, path: str, name: str) -> Secret | None:
@@ -63,18 +68,31 @@ class Resolver:
         return Secret(value, f"env:{name}")
 
     def _from_file(self, node: Node, path: str, name: str) -> Secret | None:
-        shown = printable(name)
+        hint = f"a relative path begins at {self.beginning}"
+        return self._read(node, path, self.directory / name, f"file:{name}", hint)
+
+    def _from_credential(self, node: Node, path: str, name: str) -> Secret | None:
+        if "/" in name:
+            return self._missing(node, path, f"{printable(name)} is no credential's name", "a path is given by from_file")
+        folder = self.environ.get(CREDENTIALS)
+        if not folder:
+            message = f"the credential {printable(name)} is not there: ${CREDENTIALS} is not set"
+            return self._missing(node, path, message, "a systemd unit sets it; by hand, set it to a folder with such a file")
+        return self._read(node, path, Path(folder) / name, f"credential:{name}", f"it is looked for in {printable(folder)}")
+
+    def _read(self, node: Node, path: str, file: Path, source: str, hint: str) -> Secret | None:
+        kind, _, name = source.partition(":")
+        shown = f"the {kind} {printable(name)}"
         try:
-            text = (self.directory / name).read_bytes().decode().removesuffix("\n").removesuffix("\r")
+            text = file.read_bytes().decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError:
-            return self._missing(node, path, f"the file {shown} is not UTF-8 text")
+            return self._missing(node, path, f"{shown} is not UTF-8 text")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
-            hint = f"a relative path begins at {self.beginning}"
-            return self._missing(node, path, f"the file {shown} cannot be read: {reason}", hint)
+            return self._missing(node, path, f"{shown} cannot be read: {reason}", hint)
         if not text:
-            return self._missing(node, path, f"the file {shown} is empty")
-        return Secret(text, f"file:{name}")
+            return self._missing(node, path, f"{shown} is empty")
+        return Secret(text, source)
 
     def _missing(self, node: Node, path: str, message: str, hint: str = "") -> Secret | None:
         self.problems.append(Problem(node.key_at, path, message, hint))
