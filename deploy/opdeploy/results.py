@@ -113,7 +113,7 @@ class Item:
 
     @property
     def id(self) -> str:
-        return f"{self.change.resource.KIND}/{self.change.resource.key}"
+        return str(self.change.resource.address)
 
     @property
     def by_hand(self) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
@@ -18,7 +21,7 @@ from opdeploy.lab.windows.events import logged
 from opdeploy.lab.windows.state import State
 from opdeploy.model import Unknown
 from opdeploy.planning import Desired, Managed
-from opdeploy.reports.access import Access, as_html, as_json, as_text
+from opdeploy.reports.access import Access, as_csv, as_html, as_json, as_junit, as_text
 from opdeploy.reports.access_events import MOST, AccessEvents, whose
 from opdeploy.reports.sessions import Session, Work, sessions
 from opdeploy.resources.base import Answers
@@ -233,6 +236,21 @@ def test_as_json() -> None:
         "account": r"WinRM Virtual Users\WinRM_VA_1_DB1_op-support", "kind": "network", "started": at(2), "ended": "",
         "source": "", "elevated": True, "work": [], "endpoint": True,
     }  # fmt: skip
+
+
+def test_as_csv() -> None:
+    rows = list(csv.reader(io.StringIO(as_csv(TOLD))))
+    assert rows[0] == ["host", "from", "to", "source", "kind", "elevated", "account", "at", "done"]
+    assert [(row[5], *row[7:]) for row in rows[1:]] == [
+        ("no", "", ""), ("no", "2026-11-20 08:01:00", r"started <a>\u001b[31m.exe"), ("yes", "", ""),
+    ]  # fmt: skip
+
+
+def test_as_junit() -> None:
+    (suite,) = ElementTree.fromstring(as_junit(TOLD))
+    first, second, note = suite
+    assert first.findtext("system-out") == r"started <a>\u001b[31m.exe"
+    assert (len(second), [fault.tag for fault in note]) == (0, ["skipped"])
 
 
 def test_as_html_it_stands_alone_and_what_a_host_says_is_text() -> None:

@@ -17,7 +17,7 @@ from opdeploy.engine import Job, observe
 from opdeploy.inventory import near
 from opdeploy.model import ExitCode, Unknown, UsageError
 from opdeploy.planning import Observation
-from opdeploy.reports.access import Access, as_html, as_json, as_text
+from opdeploy.reports.access import Access, as_csv, as_html, as_json, as_junit, as_text
 from opdeploy.reports.access_events import AccessEvents
 from opdeploy.reports.sessions import sessions
 from opdeploy.resources.base import Answers
@@ -41,9 +41,7 @@ def command() -> None:
 @options.asking(options.inventory, options.roles_path, options.store)
 @click.option("--since", default="30d", metavar="WHEN", help="A length of time (7d, 12h) or a date (2026-11-01). Default: 30d.")
 @click.option("--account", metavar="NAME", help="A local account. Default: that of the host's support_account.")
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json", "html"]), default="text", help="For people, a program, a browser."
-)
+@options.report_output
 def report(asked: Asked, host: str, since: str, account: str | None, form: str) -> ExitCode:
     """List an account's sessions on a host: from when to when, from where, how, elevated or not, and what was done.
 
@@ -70,7 +68,7 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
     except Unknown as unknown:
         terminal.say(f"error: {host}: its Security log could not be read: {unknown.reason}")
         return ExitCode.UNKNOWN
-    terminal.write({"text": as_text, "html": as_html, "json": _json}[form](told))
+    terminal.write({"text": as_text, "html": as_html, "json": _json, "csv": as_csv, "junit": as_junit}[form](told))
     return ExitCode.OK
 
 

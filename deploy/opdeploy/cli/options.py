@@ -74,6 +74,15 @@ output = click.option(
 )
 
 
+report_output = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "html", "json", "csv", "junit"]),
+    default="text",
+    help="For people: text, or one HTML file; for programs: JSON, CSV, JUnit's XML.",
+)
+
+
 def _one(practice: Path | None, named: Path | None) -> Path | None:
     """The inventory, named in either way. Raises UsageError where both were said on the command line, and differ."""
     source = click.get_current_context().get_parameter_source("inventory")
@@ -88,6 +97,8 @@ def asking(*options: Decorator, default: Callable[[], Path] = default_inventory)
     def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def packed(**values: Any) -> Any:
+            if click.get_current_context().invoked_subcommand:
+                return None  # `plan show`: what `plan` alone would need is not asked for
             asked = {name: values.pop(name) for name in Asked.__dataclass_fields__ if name in values}
             asked["inventory"] = _one(values.pop("practice", None), asked["inventory"]) or default()
             return function(Asked(**asked), **values)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from opdeploy.cli import from_snapshots, options, out_file, showing, terminal
+from opdeploy.cli import approving, from_snapshots, options, out_file, showing, terminal
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Options
@@ -18,11 +18,11 @@ from opdeploy.reports.plan_file import plan_document
 from opdeploy.store import Store
 
 
-@click.command("plan")
+@click.group("plan", invoke_without_command=True)
 @options.asking(options.inventory, options.roles_path, options.store, options.limit, options.role)
 @click.option("--from", "snapshots", type=click.Path(path_type=Path), metavar="DIR", help="Plan from snapshots, not hosts.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan here, for review and apply.")
-@options.output
+@options.report_output
 @click.option("--commands", is_flag=True, help="Show under each change the calls that apply would make.")
 @click.option("--diff", is_flag=True, help="Show the difference of files in words.")
 @click.option("--verify-passwords", is_flag=True, help="Prove passwords by one logon each; it stands in the hosts' logs.")
@@ -47,6 +47,8 @@ def command(
       opdeploy plan --limit db1.example --commands --diff
       opdeploy plan --out monday.json && opdeploy apply monday.json
       opdeploy plan --from snapshots/ --format json
+      opdeploy plan --format html > monday.html
+      opdeploy plan show monday.json
     """
     if out:
         out_file.check(out)
@@ -68,3 +70,19 @@ def command(
         finally:  # what was read is said, also where it can't be written down
             showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
     return showing.ended(run, progress.seconds)
+
+
+@command.command("show")
+@click.argument("file", metavar="PLAN.json", type=click.Path(path_type=Path))
+@options.report_output
+def show(file: Path, form: str) -> None:
+    """Show a plan file again: the very text that plan printed when it wrote it. No host is spoken to.
+
+    It is refused where one byte of it is not as it was written. Who approved it: opdeploy approve PLAN.json --list
+
+    \b
+    Examples:
+      opdeploy plan show monday.json
+      opdeploy plan show monday.json --format html > monday.html
+    """
+    showing.shown(approving.plan_file(file), form)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 from opdeploy.cli import terminal
 from opdeploy.model import ExitCode
-from opdeploy.reports.document import as_json, report
-from opdeploy.reports.text import run_text
+from opdeploy.reports.csv import as_csv
+from opdeploy.reports.document import Report, as_json, report
+from opdeploy.reports.junit import as_junit
+from opdeploy.reports.text import Detail, report_text
 from opdeploy.results import Run
 from opdeploy.store import Recorder
 
@@ -17,10 +19,23 @@ UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 
 def show(run: Run, form: str = "text", *, verbose: bool = False, commands: bool = False, diff: bool = False) -> None:
     """Prints the report."""
-    if form == "json":
-        terminal.document(as_json(report(run)))
+    shown(report(run), form, Detail(verbose, commands, diff))
+
+
+def shown(told: Report, form: str, detail: Detail = Detail()) -> None:
+    """Prints a document in one of `options.report_output`'s forms."""
+    if form == "text":
+        terminal.lines(report_text(told, detail))
+    elif form == "json":
+        terminal.document(as_json(told))
     else:
-        terminal.lines(run_text(run, verbose=verbose, commands=commands, diff=diff))
+        terminal.write({"csv": as_csv, "junit": as_junit, "html": _html}[form](told))
+
+
+def _html(told: Report) -> str:
+    from opdeploy.reports.report_html import as_html
+
+    return as_html(told)
 
 
 def ended(run: Run, seconds: float) -> ExitCode:

@@ -1,4 +1,4 @@
-"""One account's sessions on a host, rendered: a table, JSON, one HTML file."""
+"""One account's sessions on a host, rendered: a table, JSON, one HTML file, CSV, JUnit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from opdeploy import __version__
 from opdeploy.rendering import printable
+from opdeploy.reports.csv import table
 from opdeploy.reports.html import page
+from opdeploy.reports.junit import Case, suites
 from opdeploy.reports.sessions import Session, through_endpoint
 
 SCHEMA = "opdeploy.access/1"
@@ -81,6 +83,26 @@ def as_json(told: Access) -> dict[str, Any]:
         "whole": told.there and not told.cut,
         "sessions": [{**asdict(session), "endpoint": through_endpoint(session)} for session in told.sessions],
     }
+
+
+def as_csv(told: Access) -> str:
+    """A line a session, and one for each thing done in it."""
+    rows = [
+        (told.host, *row[:-1], *done)
+        for row, session in zip(told.rows, told.sessions, strict=True)
+        for done in [("", ""), *((_time(one.at), one.what) for one in session.work)]
+    ]
+    return table(("host", *COLUMNS[:-1], "at", "done"), rows)
+
+
+def as_junit(told: Access) -> str:
+    """A case a session: none is a failure. What is not in it is skipped, with the reason."""
+    seen = [
+        Case("session", f"{' '.join(row[:3])} {row[5]}", details=[one.what for one in session.work])
+        for row, session in zip(told.rows, told.sessions, strict=True)
+    ]
+    notes = [Case("note", note, "skipped", note) for note in told.notes]
+    return suites(f"opdeploy access {told.account}", [(told.host, told.since, [*seen, *notes])])
 
 
 def as_html(told: Access) -> str:

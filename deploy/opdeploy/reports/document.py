@@ -260,7 +260,7 @@ def resource(item: Item) -> ReportedResource:
 def change(change: Change[Any], **more: Any) -> ReportedResource:
     """One change, and what a run says of it besides."""
     return ReportedResource(
-        id=f"{change.resource.KIND}/{change.resource.key}",
+        id=change.resource.address,
         roles=list(change.roles),
         kind=change.resource.KIND,
         key=change.resource.key,

@@ -220,7 +220,7 @@ def _change_differences(planned: PlannedHost, host: HostResult) -> Iterator[str]
         yield from _compared(name, one, item) if item else [f"{name}: the plan changes it, now it is not in the inventory"]
     for identity, item in now.items():
         if identity not in then and _counts(item.change):
-            yield f"{item.change.resource.KIND} {item.change.resource.key}: differs now, and the plan holds no change of it"
+            yield f"{item.change.resource.label}: differs now, and the plan holds no change of it"
 
 
 def _identity(one: Any) -> tuple[str, str]:

@@ -17,7 +17,15 @@ from rich.text import Text
 from opdeploy.model import Change, Outcome
 from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.reports import document
-from opdeploy.reports.document import Report, ReportedDrift, ReportedHost, ReportedReboot, ReportedResource, ReportedStep
+from opdeploy.reports.document import (
+    Report,
+    ReportedDrift,
+    ReportedHost,
+    ReportedProperty,
+    ReportedReboot,
+    ReportedResource,
+    ReportedStep,
+)
 from opdeploy.results import VERDICTS, DriftKind, Run
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
@@ -143,14 +151,18 @@ def _change(told: ReportedResource, commands: Iterable[str] = ()) -> Iterator[Li
     head = f"  {mark} {told.kind:<18} {printable(told.key):<46} {', '.join(told.roles)}"
     yield head.rstrip(), STYLES[mark]
     for one in told.properties:
-        before = "known after apply" if one.name in told.known_after_apply else show(one.before)
-        yield f"      {one.name:<16} {before} → {show(one.after)}", ""
+        yield f"      {property_line(told, one)}", ""
     if told.reason:
         yield f"      {printable(told.reason)}", "dim"
     if told.may_reboot:
         yield "      may need a reboot", "yellow"
     for command in commands:
         yield f"      {printable(command)}", "blue"
+
+
+def property_line(told: ReportedResource, one: ReportedProperty) -> str:
+    before = "known after apply" if one.name in told.known_after_apply else show(one.before)
+    return f"{one.name:<16} {before} → {show(one.after)}"
 
 
 def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[Line]:

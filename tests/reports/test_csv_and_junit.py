@@ -1,0 +1,184 @@
+"""CSV and JUnit: every difference is in them, nothing a spreadsheet would run, nothing XML cannot hold, and no secret."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from xml.etree import ElementTree as ET
+
+import pytest
+import runs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opdeploy.model import Property
+from opdeploy.reports.csv import COLUMNS, as_csv, table
+from opdeploy.reports.document import report
+from opdeploy.reports.junit import as_junit
+from opdeploy.results import Drift, Item, Run, Waived
+
+APPLIED = runs.run(
+    runs.host(
+        "db1.example",
+        Item(runs.user(enabled=(None, True)), outcome="applied"),
+        Item(runs.FIREBIRD, outcome="failed", error="access denied"),
+        Item(runs.LATER, outcome="not_reached", error="it needs service a"),
+        Item(replace(runs.LEFT, refused=True), outcome="refused"),
+        Item(replace(runs.UNREAD), outcome=None),
+        Item(runs.in_sync("Spooler", start_mode="disabled")),
+    ),
+    command="apply",
+)
+WAIVED = Waived(("start_mode",), "until the new printer", "anna", "2026-12-31")
+DRIFTED = runs.run(
+    runs.host(
+        "db1.example",
+        Item(
+            runs.service("Spooler", start_mode=("manual", "disabled")),
+            drift=Drift("waived", "2026-11-20T03:00:00Z", "", (WAIVED,)),
+        ),
+        Item(runs.EXTRA, drift=Drift("corrective", "2026-11-20T03:00:00Z", "2026-11-21T03:00:00Z")),
+    ),
+    command="drift",
+)
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(as_csv(report(run)))))
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def test_a_line_a_property() -> None:
+    found = rows(runs.FLEET)
+    assert tuple(found[0]) == COLUMNS
+    shown = [(row["kind"], row["key"], row["property"], row["before"], row["after"]) for row in found if row["property"]]
+    assert shown[:3] == [
+        ("local_user", ".\\op-support", "enabled", "–", "yes"),
+        ("local_user", ".\\op-support", "password", "–", "(secret)"),
+        ("service", "FirebirdServerDefaultInstance", "recovery", "nothing", "restart 1m, restart 5m, none; reset after 1d"),
+    ]
+    assert (
+        "service",
+        "FirebirdGuardian",
+        "grants",
+        "known after apply",
+        ".\\op-support (<SID of .\\op-support>): query",
+    ) in shown
+
+
+def test_what_is_in_sync_and_what_was_not_read_have_a_line() -> None:
+    found = rows(runs.FLEET)
+    assert [row["key"] for row in found if row["verdict"] == "in_sync"] == ["Spooler", "W32Time", "Spooler"]
+    (unread,) = [row for row in found if row["host"] == "ts1.example"]
+    assert unread["error"] == "the host did not take the password of DB1\\installer; check ansible_password in inventories/lab"
+
+
+def test_outcomes_drift_and_waivers() -> None:
+    assert [row["outcome"] for row in rows(APPLIED)][-3:] == ["refused", "", ""]
+    first, second = rows(DRIFTED)
+    assert (first["drift"], first["waived_until"], first["first_seen"]) == ("waived", "2026-12-31", "2026-11-20T03:00:00Z")
+    assert (second["drift"], second["waived_until"]) == ("corrective", "")
+
+
+def test_manual_steps_stand_among_them() -> None:
+    step, signed = rows(runs.run(runs.host("db1", Item(runs.OPEN), Item(runs.SIGNED))))
+    assert (step["kind"], step["key"], step["verdict"]) == ("manual_step", "take-the-disk-home", "would_change")
+    assert signed["reason"] == "signed off by anna: done, photo in the folder"
+
+
+@pytest.mark.parametrize(
+    ("said", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", r"\t=1"),
+        ("\x1b[31m", r"\u001b[31m"),
+    ],
+)
+def test_no_cell_is_a_formula_or_drives_a_terminal(said: str, cell: str) -> None:
+    assert table(["a"], [[said]]) == f"a\r\n{cell}\r\n"
+
+
+@settings(max_examples=100)
+@given(st.text())
+def test_whatever_a_host_says_is_one_cell(said: str) -> None:
+    change = replace(runs.service("a", start_mode=("manual", "disabled")), properties={"start_mode": Property(said, "x")})
+    (row,) = rows(runs.run(runs.host("db1", Item(change))))
+    assert (row["after"], row["host"]) == ("x", "db1")
+
+
+# ---------------------------------------------------------------- JUnit
+
+
+def suites(run: Run) -> ET.Element:
+    return ET.fromstring(as_junit(report(run)))
+
+
+def told(run: Run) -> list[tuple[str, str, str]]:
+    """Each case, what is wrong with it, and its message."""
+    return [
+        (
+            case.get("name", ""),
+            *((fault.tag, fault.get("message", "")) if (fault := next(iter(case), None)) is not None else ("", "")),
+        )
+        for case in suites(run).iter("testcase")
+    ]
+
+
+def test_a_case_a_resource() -> None:
+    assert told(runs.FLEET) == [
+        (".\\op-support", "failure", "would create: enabled, password"),
+        ("FirebirdServerDefaultInstance", "failure", "would update: recovery, grants, dependencies"),
+        ("FirebirdGuardian", "failure", "would update: grants"),
+        ("wuauserv", "failure", "would change: start_mode"),
+        ("Netlogon", "skipped", "access denied"),
+        ("Spooler", "", ""),
+        ("W32Time", "", ""),
+        ("Leftover", "failure", "would remove: start_mode"),
+        ("Spooler", "", ""),
+        ("read", "error", "the host did not take the password of DB1\\installer"),
+    ]
+
+
+def test_it_counts() -> None:
+    root = suites(runs.FLEET)
+    counted = {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert counted == {"tests": "10", "failures": "5", "errors": "1", "skipped": "1"}
+    assert [(suite.get("name"), suite.get("tests")) for suite in root] == [
+        ("db1.example", "8"), ("backup1.example", "1"), ("ts1.example", "1"),
+    ]  # fmt: skip
+
+
+def test_what_an_apply_came_to() -> None:
+    assert [(fault, message) for _, fault, message in told(APPLIED)] == [
+        ("", ""),
+        ("failure", "failed: access denied"),
+        ("failure", "not reached: it needs service a"),
+        ("failure", "refused: set by a group policy"),
+        ("skipped", "access denied"),
+        ("", ""),
+    ]
+
+
+def test_what_is_waived_is_no_failure() -> None:
+    assert [fault for _, fault, _ in told(DRIFTED)] == ["", "failure"]
+    (text,) = [fault.text for fault in suites(DRIFTED).iter("failure")]
+    assert "corrective: it changed on the host; first seen 2026-11-20 03:00 UTC, last 2026-11-21 03:00 UTC" in str(text)
+
+
+@settings(max_examples=100)
+@given(st.text())
+def test_whatever_a_host_says_is_xml(said: str) -> None:
+    change = replace(
+        runs.service("a", start_mode=("manual", "disabled")), properties={"start_mode": Property(said, "x")}, reason=said
+    )
+    assert len(told(runs.run(runs.host("db1", Item(change), error=said)))) >= 1
+
+
+def test_no_secret() -> None:
+    assert runs.PASSWORD not in as_csv(report(runs.FLEET)) + as_junit(report(runs.FLEET))
