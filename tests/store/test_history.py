@@ -115,11 +115,11 @@ def test_each_change_is_told_property_by_property(store: Store) -> None:
 
 def test_hosts_are_told_with_windows_and_what_they_were_sent(store: Store) -> None:
     (host,) = history.hosts_of(store, past.applied(store, "2026-11-02", APPLIED))
-    assert (host.status, host.product, host.build) == ("in_sync", "ServerNT", 20348)
+    assert (host.status, host.machine) == ("in_sync", history.PastMachine("ServerNT", 20348, "5.1.20348.2849"))
     assert host.evidence == past.EVIDENCE
     *_, away = history.hosts_of(store, past.planned(store, "2026-11-01"))
-    assert (away.status, away.product, away.build) == ("unreachable", "", 0)
-    assert "did not take the password" in away.reason
+    assert (away.status, away.machine) == ("unreachable", None)
+    assert "did not take the password" in away.error
 
 
 @pytest.mark.parametrize(

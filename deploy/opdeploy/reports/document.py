@@ -26,6 +26,7 @@ from opdeploy.results import (
     open_steps,
     summary,
 )
+from opdeploy.store.history import PastMachine
 
 SCHEMA: Literal["opdeploy.report/2"] = "opdeploy.report/2"
 FIRST_WINDOWS_11 = 22000
@@ -231,12 +232,12 @@ def host(result: HostResult) -> ReportedHost:
     )
 
 
-def windows(machine: Machine | None) -> Windows | None:
+def windows(machine: Machine | PastMachine | None) -> Windows | None:
     """Product, build and PowerShell; None for a host that did not say."""
     return Windows(product=product(machine), build=machine.build, powershell=machine.powershell) if machine else None
 
 
-def product(machine: Machine) -> str:
+def product(machine: Machine | PastMachine) -> str:
     """Windows' name in people's words, from product type and build: the registry calls Windows 11 ten."""
     if machine.product == "WinNT":
         return "Windows 11" if machine.build >= FIRST_WINDOWS_11 else "Windows 10"

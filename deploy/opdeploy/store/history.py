@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from opdeploy.model import Outcome, UsageError
-from opdeploy.results import Approval, Drift, Evidence, Waived
+from opdeploy.model import Action, Outcome, UsageError, Verdict
+from opdeploy.reboots import Reboot
+from opdeploy.results import Approval, Command, Drift, Evidence, Status, Waived, WaiverUse
 from opdeploy.store.records import NAME, Store, default_folder
 
 RUNS = """
-    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals FROM runs
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals, report FROM runs
     WHERE created_at >= ?1 AND (?2 = '' OR command = ?2) AND (?3 = '' OR EXISTS
         (SELECT 1 FROM hosts WHERE hosts.run_id = runs.run_id AND host = ?3
          UNION ALL SELECT 1 FROM changes WHERE changes.run_id = runs.run_id AND host = ?3))
@@ -24,13 +25,17 @@ RUNS = """
 """
 IDS = "SELECT run_id FROM runs ORDER BY created_at DESC, rowid DESC"
 RUN = """
-    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals FROM runs
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals, report FROM runs
     WHERE run_id = ?
 """
 HOSTS = "SELECT DISTINCT host FROM hosts UNION SELECT DISTINCT host FROM changes ORDER BY host"
-HOSTS_OF = "SELECT host, status, reason, windows, evidence FROM hosts WHERE run_id = ? ORDER BY rowid"
+HOSTS_OF = """
+    SELECT host, status, reason, windows, evidence, report, resources FROM hosts JOIN desired ON digest = desired
+    WHERE run_id = ? ORDER BY hosts.rowid
+"""
 CHANGES_OF = """
-    SELECT host, kind, key, verdict, action, properties, reason, begun_at, ended_at, outcome, error, reboot, drift FROM changes
+    SELECT host, kind, key, verdict, action, properties, reason, begun_at, ended_at, outcome, error, reboot, drift, report
+    FROM changes
     WHERE run_id = ?1 AND (?2 = '' OR host = ?2) ORDER BY host, rowid
 """
 # A manual step is no difference that a run closes. What was begun has no outcome yet.
@@ -46,6 +51,9 @@ CAME_TO = """
         (SELECT count(*) FROM hosts WHERE run_id = ?1 AND (?2 = '' OR host = ?2) AND status = 'unreachable')
     FROM mine
 """
+
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class PastRun:
     """`finished_at` and `code` are None for a run that never ended."""
 
     run_id: str
-    command: str
+    command: Command
     created_at: str
     by: str
     tool: str
@@ -81,6 +89,7 @@ class PastRun:
     code: int | None
     plan: str
     approvals: tuple[Approval, ...]
+    waivers: tuple[WaiverUse, ...]
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class PastChange:
     host: str
     kind: str
     key: str
-    verdict: str
-    action: str
+    verdict: Verdict
+    action: Action
     properties: Mapping[str, tuple[Any, Any]]
     reason: str
     begun_at: str | None
@@ -100,6 +109,10 @@ class PastChange:
     error: str
     reboot: str
     drift: Drift | None
+    roles: tuple[str, ...] = ()
+    known_after_apply: tuple[str, ...] = ()
+    may_reboot: bool = False
+    last_applied: str = ""
 
     @property
     def never_ended(self) -> bool:
@@ -114,16 +127,32 @@ class PastChange:
 
 
 @dataclass(frozen=True)
+class PastMachine:
+    """What is recorded of a `model.Machine`."""
+
+    product: str
+    build: int
+    powershell: str
+
+
+@dataclass(frozen=True)
 class PastHost:
-    """`status` is '' where the run never ended; `product` is Windows' product type, '' for a host that did not say."""
+    """`status` is '' where the run never ended; `machine` None for a host that did not say; `summary` where
+    nobody counted: the run never ended, or an earlier version did not."""
 
     name: str
-    status: str = ""
-    reason: str = ""
-    product: str = ""
-    build: int = 0
+    status: Status | Literal[""] = ""
+    error: str = ""
+    machine: PastMachine | None = None
     evidence: Evidence = field(default_factory=Evidence)
+    desired: Mapping[str, Any] = field(default_factory=dict)
     changes: tuple[PastChange, ...] = ()
+    details: tuple[str, ...] = ()
+    hint: str = ""
+    warnings: tuple[str, ...] = ()
+    reboot: Reboot = field(default_factory=Reboot)
+    summary: Mapping[Verdict, int] | None = None
+    signed: int = 0
 
 
 # ---------------------------------------------------------------- reading
@@ -184,27 +213,36 @@ def hosts_of(store: Store, run_id: str) -> list[PastHost]:
 
 
 def _run(row: Any) -> PastRun:
-    *told, approvals = row
-    return PastRun(*[*told, tuple(Approval(**approval) for approval in json.loads(approvals))])
+    *told, approvals, report = row
+    waivers = (_made(WaiverUse, waiver) for waiver in json.loads(report).get("waivers", ()))
+    return PastRun(*[*told, tuple(_made(Approval, one) for one in json.loads(approvals)), tuple(waivers)])
 
 
 def _host(row: Any, made: tuple[PastChange, ...]) -> PastHost:
-    name, status, reason, windows, evidence = row
-    machine = json.loads(windows) or {"product": "", "build": 0}
-    return PastHost(name, status, reason, machine["product"], machine["build"], _evidence(json.loads(evidence)), made)
+    name, status, reason, windows, evidence, report, desired = row
+    told = {"error": reason} | json.loads(report)
+    powershell = told.pop("powershell", "unknown")
+    machine = PastMachine(**found, powershell=powershell) if (found := json.loads(windows)) else None
+    reboot = _made(Reboot, told.pop("reboot", {}))
+    known = {"evidence": _made(Evidence, json.loads(evidence)), "desired": json.loads(desired), "changes": made}
+    return _made(PastHost, {"name": name, "status": status, "machine": machine, "reboot": reboot, **known, **told})
 
 
-def _evidence(told: dict[str, Any]) -> Evidence:
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-    return Evidence(**values)
-
-
-def _change(host: str, kind: str, key: str, verdict: str, action: str, properties: str, *more: Any) -> PastChange:
+def _change(host: str, kind: str, key: str, verdict: Verdict, action: Action, properties: str, *more: Any) -> PastChange:
+    *others, drift, report = more
     told = {name: (before, after) for name, (before, after) in json.loads(properties).items()}
-    *others, drift = more
-    return PastChange(host, kind, key, verdict, action, told, *[*others, _drift(json.loads(drift)) if drift else None])
+    known = PastChange(host, kind, key, verdict, action, told, *[*others, _drift(json.loads(drift)) if drift else None])
+    return replace(known, **_tuples(json.loads(report)))
 
 
 def _drift(told: dict[str, Any]) -> Drift:
-    waived = (Waived(**one | {"properties": tuple(one["properties"])}) for one in told["waived"])
-    return Drift(**told | {"waived": tuple(waived)})
+    return _made(Drift, told | {"waived": [_made(Waived, waived) for waived in told["waived"]]})
+
+
+def _made(kind: type[Made], told: Mapping[str, Any]) -> Made:
+    return kind(**_tuples(told))
+
+
+def _tuples(told: Mapping[str, Any]) -> dict[str, Any]:
+    """As it was before JSON made lists of them."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
