@@ -17,7 +17,9 @@ from opdeploy.cli.times import since_when
 from opdeploy.inventory import near
 from opdeploy.model import OpdeployError, UsageError
 from opdeploy.rendering import printable
-from opdeploy.reports.text import OUTCOMES, SIGNS
+from opdeploy.reports import past
+from opdeploy.reports.document import as_json
+from opdeploy.reports.text import OUTCOMES, SIGNS, Detail, report_text
 from opdeploy.results import Command
 from opdeploy.store import Store, history
 from opdeploy.store.history import CameTo, PastChange, PastRun
@@ -119,7 +121,56 @@ def _listed(store: Store, run: PastRun, host: str) -> Listed:
     return Listed(run, history.came_to(store, run.run_id, host), tuple(changes))
 
 
+@command.command("show")
+@click.argument("run", shell_complete=_run_ids)
+@options.store
+@options.output
+@click.option("-v", "--verbose", is_flag=True, help="Every verb, cmdlet and program that the hosts were sent.")
+def show(run: str, store: Path | None, form: str, verbose: bool) -> None:
+    """Show one run as it was reported: who ran it, with which approval, and every change property by property.
+
+    RUN is its id, or the beginning of one. What was in sync is counted, not listed.
+
+    \b
+    Examples:
+      opdeploy history show 20261122T030000Z-1a2b3c
+      opdeploy history show 20261122T03 --format json
+    """
+    with closing(history.opened(store)) as opened:
+        found = history.run(opened, _named(run, opened))
+        told = past.report(found, history.hosts_of(opened, found.run_id))
+    if form == "json":
+        terminal.document(as_json(told))
+    else:
+        terminal.write("".join(f"{printable(line)}\n" for line in _head(found)) + "\n")
+        terminal.lines(report_text(told, Detail(verbose=verbose)))
+
+
+def _named(begun: str, store: Store) -> str:
+    """The one run of this id, or whose id begins so. Raises UsageError."""
+    ids = history.run_ids(store)
+    found = [begun] if begun in ids else [name for name in ids if name.startswith(begun)]
+    if not found:
+        raise UsageError(f"no run {printable(begun)} is recorded here", near(begun, ids) or "opdeploy history list")
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} runs begin with {printable(begun)}", f"among them {', '.join(found[:3])}")
+    return found[0]
+
+
 # ---------------------------------------------------------------- for eyes
+
+
+def _head(run: PastRun) -> Iterator[str]:
+    """What the report of the run itself leaves to whoever ran it."""
+    ended = f"ended {when(run.finished_at)}, {_ended(run)}" if run.finished_at else NEVER_ENDED
+    yield f"{run.command} {run.run_id}"
+    yield f"  by {run.by} on {when(run.created_at)}, {ended}"
+    yield f"  inventory {run.inventory}, {run.sources}; opdeploy {run.tool}"
+    if run.plan:
+        yield f"  of the plan {run.plan}"
+    for word in run.approvals:
+        decided = "approved" if word.decision == "approve" else "rejected"
+        yield f"  {decided} by {word.by} on {when(word.at)} until {when(word.expires)}, key {word.key}: {word.note}"
 
 
 def _table(found: Sequence[Listed]) -> Iterator[str]:
@@ -168,7 +219,9 @@ def _outcome(change: PastChange) -> str:
 
 
 def _document(one: Listed) -> dict[str, Any]:
-    told = {name: value for name, value in asdict(one.run).items() if name not in ("code", "finished_at", "approvals")}
+    told = {
+        name: value for name, value in asdict(one.run).items() if name not in ("code", "finished_at", "approvals", "waivers")
+    }
     ended = {"finished_at": one.run.finished_at, "exit_code": one.run.code}
     signed = [asdict(approval) for approval in one.run.approvals]
     return {**told, **ended, "came_to": asdict(one.came_to), "approvals": signed, "changes": [_change(c) for c in one.changes]}
@@ -176,5 +229,5 @@ def _document(one: Listed) -> dict[str, Any]:
 
 def _change(change: PastChange) -> dict[str, Any]:
     values = {name: {"before": before, "after": after} for name, (before, after) in change.properties.items()}
-    told = asdict(change) | {"properties": values, "id": f"{change.kind}/{change.key}"}
+    told = asdict(change) | {"properties": values, "id": change.id}
     return {name: value for name, value in told.items() if name != "host"}

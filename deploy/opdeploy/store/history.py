@@ -115,6 +115,10 @@ class PastChange:
     last_applied: str = ""
 
     @property
+    def id(self) -> str:
+        return f"{self.kind}/{self.key}"
+
+    @property
     def never_ended(self) -> bool:
         """Begun, and nobody knows what came of it."""
         return self.begun_at is not None and self.outcome is None
