@@ -66,7 +66,7 @@ def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: b
 def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
     """The same of a document: a plan file's text is what `plan` printed when it wrote it."""
     blocks = [_apart([[(header(host), "bold")], *_sections(host, report.command, detail)]) for host in report.hosts]
-    closing = [[(_run_summary(report), "bold")]] if len(report.hosts) > 1 else []
+    closing = [[(run_summary(report), "bold")]] if len(report.hosts) > 1 else []
     sections = [*blocks, list(_waivers(report, detail)), *closing, list(_evidence(report, detail))]
     return [Text(text, style) for text, style in _apart(sections)]
 
@@ -87,11 +87,11 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
 def _sections(host: ReportedHost, command: str, detail: Detail) -> Iterator[list[Line]]:
     """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
-    shown = [resource for resource in host.resources if detail.verbose or _differs(resource) or resource.reason]
+    shown = [resource for resource in host.resources if detail.verbose or differs(resource) or resource.reason]
     yield [line for resource in shown for line in _resource(resource, command, detail)]
     yield list(_manual_steps(host, detail, whole=command == "plan"))
     if sum(host.summary.values()) or host.manual_steps:
-        yield [("  " + _counted(_counts([host])), "")]
+        yield [("  " + counted(counts([host])), "")]
     elif not host.error and not host.warnings:
         yield [("  nothing is asked of it", "dim")]
 
@@ -120,7 +120,7 @@ def restarts(reboot: ReportedReboot) -> Iterator[str]:
         yield f"Windows waits to be started anew: {', '.join(reboot.pending)}"
 
 
-def _differs(resource: ReportedResource) -> bool:
+def differs(resource: ReportedResource) -> bool:
     return resource.verdict not in ("in_sync", "not_applicable") or resource.outcome is not None
 
 
@@ -174,25 +174,25 @@ def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[
         yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
     if told.drift:
         yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift))
-    if command == "drift" and _differs(told):
+    if command == "drift" and differs(told):
         yield f"      {_last(told.last_applied)}", "dim"
 
 
 def drift_lines(drift: ReportedDrift) -> Iterator[str]:
     """Where a difference comes from, since when it is known, and what of it is waived."""
-    since = f"first seen {_minute(drift.first_seen)}"
-    yield f"{DRIFTS[drift.kind]}; {since}" + (f", last {_minute(drift.last_seen)}" if drift.last_seen else "")
+    since = f"first seen {minute(drift.first_seen)}"
+    yield f"{DRIFTS[drift.kind]}; {since}" + (f", last {minute(drift.last_seen)}" if drift.last_seen else "")
     for waived in drift.waived:
         properties = ", ".join(waived.properties) or "all of it"
         yield f"waived until {waived.until} by {waived.by}: {properties}: {waived.reason}"
 
 
-def _minute(time: str) -> str:
+def minute(time: str) -> str:
     return f"{time[:16].replace('T', ' ')} UTC"
 
 
 def _last(applied: str) -> str:
-    return f"last applied {_minute(applied)}" if applied else "never applied, as far as this run store knows"
+    return f"last applied {minute(applied)}" if applied else "never applied, as far as this run store knows"
 
 
 # ---------------------------------------------------------------- what a person does
@@ -228,7 +228,7 @@ def step_lines(step: Any) -> Iterator[str]:
 # ---------------------------------------------------------------- what it comes to
 
 
-def _counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
+def counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
     """What came of each where an apply got to it, what the plan says of it where none did."""
     done = [resource for host in hosts for resource in host.resources if resource.outcome]
     left = {verdict: sum(host.summary[verdict] for host in hosts) for verdict in VERDICTS}  # a plan file has only what differs
@@ -244,14 +244,14 @@ def _counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
     )
 
 
-def _counted(counts: dict[str, int]) -> str:
+def counted(counts: dict[str, int]) -> str:
     return " · ".join(f"{count} {word}" for word, count in counts.items() if count or word == WORDS["in_sync"])
 
 
-def _run_summary(report: Report) -> str:
+def run_summary(report: Report) -> str:
     statuses = Counter(STATUSES.get(host.status, host.status) for host in report.hosts)
     hosts = " · ".join(f"{statuses[word]} {word}" for word in [*STATUSES.values(), "failed"] if statuses[word])
-    return f"{len(report.hosts)} hosts: {hosts}; resources: {_counted(_counts(report.hosts))}"
+    return f"{len(report.hosts)} hosts: {hosts}; resources: {counted(counts(report.hosts))}"
 
 
 def _waivers(report: Report, detail: Detail) -> Iterator[Line]:
