@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ def command(
       opdeploy approve monday.json --list
     """
     document, policy, now = approving.plan_file(plan), approving.policy(binding=False), datetime.now(UTC)
+    if form == "text":
+        _write(_head(document))
     if not only_list:
         if key is None or note is None:
             raise UsageError("an approval wants --key and --note", "or say --list to see who approved")
@@ -74,10 +76,22 @@ def command(
         word = sign(private, document.digest, by=by, note=note.strip(), at=now, expires=until)
         document = document.model_copy(update={"approvals": [*document.approvals, word]})
         out_file.write(plan, document.text, "the approval", "the plan file is as it was")
-    _tell(document, policy, now, form)
+    states = _states(document, policy, now)
+    if form == "text":
+        _write(_words(document, states, policy))
+    else:
+        terminal.document(_document(document, states))
 
 
 # ---------------------------------------------------------------- what is signed
+
+
+def _head(document: PlanDocument) -> Iterator[str]:
+    """The plan in a line a host; `plan show` shows it whole."""
+    yield f"{document.digest}  made {document.created_at} by {document.by}"
+    for host in document.hosts:
+        counts = " · ".join(f"{count} {WORDS[verdict]}" for verdict, count in host.summary.items() if count)
+        yield f"  {host.name}: {host.error or counts or 'nothing is asked of it'}"
 
 
 def _check(note: str, reject: bool, expires: str | None) -> None:
@@ -163,18 +177,11 @@ def _kept_close(path: Path) -> bytes:
 # ---------------------------------------------------------------- who approved
 
 
-def _tell(document: PlanDocument, policy: Policy | None, now: datetime, form: str) -> None:
-    states = _states(document, policy, now)
-    if form == "json":
-        terminal.document(_document(document, states))
-    else:
-        terminal.write("".join(printable(line) + "\n" for line in _lines(document, states, policy)))
-
-
 def _states(document: PlanDocument, policy: Policy | None, now: datetime) -> States:
     """Every word with what it is worth; of one key's several, only the latest is worth anything."""
     last = latest(document.approvals)
-    return [(word, state(word, policy, document.digest, now) if word in last else "superseded") for word in document.approvals]
+    found = [(word, state(word, policy, document.digest, now)) for word in document.approvals]
+    return [(word, said if word in last or said == "wrong signature" else "superseded") for word, said in found]
 
 
 def _document(document: PlanDocument, states: States) -> dict[str, Any]:
@@ -182,10 +189,7 @@ def _document(document: PlanDocument, states: States) -> dict[str, Any]:
     return {"schema": SCHEMA, "plan": document.digest, "approvals": words}
 
 
-def _lines(document: PlanDocument, states: States, policy: Policy | None) -> Iterator[str]:
-    yield f"{document.digest}  made {document.created_at} by {document.by}"
-    for host in document.hosts:
-        yield f"  {host.name}: {' · '.join(f'{count} {WORDS[verdict]}' for verdict, count in host.summary.items() if count)}"
+def _words(document: PlanDocument, states: States, policy: Policy | None) -> Iterator[str]:
     for word, said in states:
         until = f", until {word.expires}" if word.expires else ""
         yield f"  {word.by} {said}: {word.note} ({word.at}{until}, {fingerprint(word.key)})"
@@ -194,3 +198,7 @@ def _lines(document: PlanDocument, states: States, policy: Policy | None) -> Ite
     for need in required(policy, list(approving.planned(document)), {}):
         if missing := need.missing(counting):
             yield f"  still needed: {counted(missing)} of {', '.join(need.others(counting))}, by {need.why}"
+
+
+def _write(lines: Iterable[str]) -> None:
+    terminal.write("".join(printable(line) + "\n" for line in lines))
