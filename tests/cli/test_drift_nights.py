@@ -158,3 +158,12 @@ def test_a_plan_file_is_none_the_older_for_a_waiver(nights: Nights) -> None:
     nights.waive(ON_PAGE["waiver"])
     code, out = nights.said("apply", plan, "--yes", day=20)
     assert code == 0, out
+
+
+def test_a_plan_of_last_weeks_answers_is_not_of_now(nights: Nights) -> None:
+    nights.apply(20)
+    assert nights.said("snapshot", "take", "db1", "--out", "snapshots", day=20)[0] == 0
+    nights.tamper("rule")
+    nights.found(21)
+    assert nights.said("plan", "--from", "snapshots", day=22)[0] == 0
+    assert nights.found(23)[1][RULE]["first_seen"] == "2026-11-21T12:00:00Z"

@@ -62,7 +62,7 @@ def command(
                 hosts = from_snapshots.planned(jobs, snapshots, store, wanted)
             else:
                 hosts = planned(jobs, store, wanted, progress)
-        run = replace(run, hosts=hosts)
+        run = replace(run, hosts=hosts, from_snapshots=bool(snapshots))
         try:
             store.record(run)
             if out:
