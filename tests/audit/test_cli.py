@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import pytest
 from fleet import Done, Fleet, fleet
 from lab_practice import PROJECT, writes_in
 
+from opdeploy.calls import NAMED_BY
 from opdeploy.lab import tampering
 from opdeploy.model import ExitCode
 from opdeploy.reports.plan_file import canonical, digest
+from opdeploy.windows import agent
 
 Document = dict[str, Any]
 
@@ -270,6 +273,46 @@ def test_a_dry_run_is_sent_nothing_that_could_write_and_changes_nothing(made: Fl
     assert [one.shells() for one in made.boxes.values()] == [0, 0, 0]
 
 
+def sent(heard: list[str]) -> set[str]:
+    """What the agents were told, by verb and what is named: out of the very lines."""
+    calls = [call for line in heard if line.startswith('{"id"') for call in json.loads(line)["calls"]]
+    named = [(call["verb"], [call["args"].get(name, "") for name in NAMED_BY.get(call["verb"], ())]) for call in calls]
+    return {" ".join([verb, *(name.removeprefix("=") for name in names)]) for verb, names in named}
+
+
+def test_the_report_says_what_was_sent_and_by_which_text(made: Fleet) -> None:
+    mark = made.mark()
+    told = document(made.run("plan", "--format", "json"))
+    evidence = [host["evidence"] for host in told["hosts"]]
+    assert {one for host in evidence for one in host["reads"]} == sent(made.heard(mark))
+    assert [host["writes"] for host in evidence] == [[], [], []]
+    texts = {line for line in made.heard(mark) if not line.startswith(("{", "*"))}
+    assert {digest for host in evidence for digest in host["agents"]} == {agent.sent_digest(write=False)}
+    assert set(agent.source(write=False).splitlines()) <= texts
+    assert len({host["answers"] for host in evidence}) == 3
+
+
+def test_an_apply_says_what_it_wrote_with(made: Fleet) -> None:
+    tamper(made, "ts1")
+    mark = made.mark()
+    (host,) = document(made.run("apply", "--limit", "ts1", "--yes", "--format", "json"))["hosts"]
+    assert host["evidence"]["agents"] == sorted(agent.sent_digest(write) for write in (False, True))
+    assert "cmdlet.write Start-Service" in host["evidence"]["writes"]
+    assert {*host["evidence"]["reads"], *host["evidence"]["writes"]} == sent(made.heard(mark))
+
+
+@pytest.mark.parametrize("form", ["text", "html", "csv", "junit"])
+def test_a_plan_file_shows_what_plan_printed(made: Fleet, form: str) -> None:
+    out = str(made.folder / "shown.json")
+    done = made.run("plan", "--out", out, "--format", form)
+    again = made.run("plan", "show", out, "--format", form, where=False)
+    assert again.code == 0
+    assert (again.out == done.out) is (form == "text")  # the others hold what is in sync too
+    differing = [one["key"] for host in json.loads(Path(out).read_text())["hosts"] for one in host["resources"]]
+    assert len(differing) > 50
+    assert [key for key in differing if key not in html.unescape(again.out)] == []
+
+
 # ---------------------------------------------------------------- drift
 
 
@@ -279,10 +322,11 @@ def test_drift_says_of_each_difference_when_it_was_last_applied(made: Fleet) -> 
     told = {one["id"]: one for one in document(done)["hosts"][0]["resources"] if one["verdict"] != "in_sync"}
     assert done.code == 2
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", told["service/Spooler"]["last_applied"])
-    assert told["firewall_rule/OP-Temp-Allow-All"]["last_applied"] is None
+    assert told["firewall_rule/OP-Temp-Allow-All"]["last_applied"] == ""
+    assert {told[id]["drift"]["kind"] for id in ("service/Spooler", "firewall_rule/OP-Temp-Allow-All")} == {"corrective"}
     text = made.run("drift", "check", "--limit", "ts1").out
     assert re.search(r"last applied \d{4}-\d\d-\d\d \d\d:\d\d UTC\n", text)
-    assert "never applied, as far as this run store knows\n" in text
+    assert "corrective: it changed on the host; first seen " in text
     assert made.run("apply", "--limit", "ts1", "--yes").code == 0
     assert made.run("drift", "check", "--limit", "ts1").code == 0
 
@@ -303,8 +347,10 @@ def test_a_plan_from_a_snapshot_reads_the_same_but_for_that(made: Fleet, snapsho
     live = made.run("plan", "--limit", host, "-v", "--commands")
     away = made.run("plan", "--limit", host, "-v", "--commands", "--from", str(snapshots))
     said = re.sub(r"  warning: from a snapshot taken \S+\n\n", "", away.out)
+    seen, _, sent = live.out.partition("\nsent to the hosts: ")
     assert said != away.out
-    assert (said, away.code) == (live.out, live.code)
+    assert (said, away.code) == (seen, live.code)
+    assert "kinds of read, no write; " in sent
     others = ", ".join(sorted({"db1", "backup1", "ts1"} - {host}))
     assert away.err == f"warning: {snapshots} also has snapshots of hosts that were not asked for: {others}\n"
 

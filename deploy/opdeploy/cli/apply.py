@@ -25,7 +25,7 @@ from opdeploy.store import Store
 @click.argument("plan", required=False, metavar="[PLAN.json]", type=click.Path(path_type=Path))
 @options.asking(options.inventory, options.roles_path, options.store, options.limit, options.role)
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
-@options.output
+@options.report_output
 def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
     """Close the difference between the hosts and the inventory.
 
@@ -51,7 +51,7 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
         if document:
             check_sources(document, what.sources, store.key())
         if not yes:
-            seen = _seen(jobs, what, store, asked)
+            seen = _seen(jobs, what, store, form)
             if not _worth_applying(seen):
                 return seen.code
             if not terminal.agreed("Apply this?"):
@@ -87,12 +87,12 @@ def _as_planned(asked: Asked, document: PlanDocument) -> Asked:
 # ---------------------------------------------------------------- somebody at the terminal
 
 
-def _seen(jobs: Sequence[Job], what: Compiled, store: Store, asked: Asked) -> Run:
+def _seen(jobs: Sequence[Job], what: Compiled, store: Store, form: str) -> Run:
     """The plan as somebody is shown it."""
     run = new_run("plan", what)
     with terminal.Progress() as progress:
         run = replace(run, hosts=planned(jobs, store, progress=progress))
-    showing.show(run)
+    showing.asking(run, form)
     return run
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 
 from opdeploy import controller, notify
-from opdeploy.cli import options, showing, terminal, unattended
+from opdeploy.cli import options, schedule, showing, terminal, unattended
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.cli.telling import narrowed, telling
@@ -30,11 +30,14 @@ def command() -> None:
     """
 
 
+command.add_command(schedule.command)
+
+
 @command.command("check")
 @telling
 @options.asking(options.inventory, options.roles_path, options.store, options.limit, options.role)
 @unattended.limits
-@options.output
+@options.report_output
 @click.option("-v", "--verbose", is_flag=True, help="Show what is in sync too.")
 def check(
     asked: Asked, jitter: float, budget: float, host_budget: float, form: str, verbose: bool, urls: tuple[Secret, ...]

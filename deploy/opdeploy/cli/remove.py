@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,7 @@ from opdeploy.undoing import NO_RECORD, WHY_NO_RECORD, Left, undoing
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the plan here, for review and approval.")
 @click.option("--apply", "wet", is_flag=True, help="Do it, after the plan was shown and agreed to.")
 @click.option("--yes", is_flag=True, help="With --apply: do not ask. Needed where there is no terminal.")
-@options.output
+@options.report_output
 def command(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, wet: bool, yes: bool, form: str) -> ExitCode:
     """Take back what roles did: what was made goes away, what was changed gets its old values, in reverse order.
 
@@ -64,7 +64,7 @@ def command(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, 
         if document:
             check_sources(document, what.sources, store.key())
         if run is None or not yes:
-            seen = _planned(jobs, what, store, left, form)
+            seen = _planned(jobs, what, store, left, partial(showing.asking if wet else showing.show, form=form))
             if out:
                 out_file.write(out, plan_document(seen, store.key(), sorted(names)).text, "the plan")
             if run is None or seen.code != ExitCode.CHANGES or not terminal.agreed("Take this back?"):
@@ -101,12 +101,14 @@ def _found(store: Store, host: Host, resource: Resource) -> Any:
     return store.found(host.name, resource.KIND, resource.key)
 
 
-def _planned(jobs: list[Job], what: Compiled, store: Store, left: dict[str, tuple[Left, ...]], form: str) -> Run:
+def _planned(
+    jobs: list[Job], what: Compiled, store: Store, left: dict[str, tuple[Left, ...]], show: Callable[[Run], None]
+) -> Run:
     with terminal.Progress() as progress:
         hosts = planned(jobs, store, progress=progress)
     run = new_run("remove", what, _told(hosts, left))
     store.record(run)
-    showing.show(run, form)
+    show(run)
     showing.ended(run, progress.seconds)
     return run
 

@@ -10,7 +10,7 @@ from opdeploy.model import ExitCode
 from opdeploy.reports.csv import as_csv
 from opdeploy.reports.document import Report, as_json, report
 from opdeploy.reports.junit import as_junit
-from opdeploy.reports.text import Detail, report_text
+from opdeploy.reports.text import Detail, plain, report_text
 from opdeploy.results import Run
 from opdeploy.store import Recorder
 
@@ -20,6 +20,14 @@ UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 def show(run: Run, form: str = "text", *, verbose: bool = False, commands: bool = False, diff: bool = False) -> None:
     """Prints the report."""
     shown(report(run), form, Detail(verbose, commands, diff))
+
+
+def asking(run: Run, form: str) -> None:
+    """The plan that somebody is asked about. stdout is the report's alone where a program reads it."""
+    if form == "text":
+        show(run)
+    else:
+        terminal.say(plain(report_text(report(run))))
 
 
 def shown(told: Report, form: str, detail: Detail = Detail()) -> None:

@@ -174,8 +174,8 @@ def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[
         yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
     if told.drift:
         yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift))
-    if command == "drift" and differs(told):
-        yield f"      {_last(told.last_applied)}", "dim"
+    if command == "drift" and differs(told) and told.last_applied:
+        yield f"      last applied {minute(told.last_applied)}", "dim"
 
 
 def drift_lines(drift: ReportedDrift) -> Iterator[str]:
@@ -189,10 +189,6 @@ def drift_lines(drift: ReportedDrift) -> Iterator[str]:
 
 def minute(time: str) -> str:
     return f"{time[:16].replace('T', ' ')} UTC"
-
-
-def _last(applied: str) -> str:
-    return f"last applied {minute(applied)}" if applied else "never applied, as far as this run store knows"
 
 
 # ---------------------------------------------------------------- what a person does
