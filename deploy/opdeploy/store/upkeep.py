@@ -200,9 +200,9 @@ DESIRED = """
 """
 # A record's name: where it is from, and the forms of those of its columns that are documents themselves.
 RECORDS: dict[str, tuple[str, dict[str, Callable[[Any], Any]]]] = {
-    "run": (RUNS, {"approvals": _document, "findings": _document}),
-    "host": (HOSTS, {"windows": _document, "evidence": _document}),
-    "change": (CHANGES, {"properties": _properties, "drift": _document}),
+    "run": (RUNS, {"approvals": _document, "findings": _document, "report": _document}),
+    "host": (HOSTS, {"windows": _document, "evidence": _document, "report": _document}),
+    "change": (CHANGES, {"properties": _properties, "drift": _document, "report": _document}),
     "desired": (DESIRED, {"resources": _document}),
     "found": ("SELECT host, kind, identity, told AS was, run_id, at FROM found", {"was": _document}),
     "known": ("SELECT * FROM known", {"desired": _without_fingerprints}),
