@@ -61,7 +61,7 @@ def word(name: str, key: Ed25519PrivateKey | None = None, **given: Any) -> Signe
 
 
 def rejected(name: str, **given: Any) -> SignedApproval:
-    return word(name, decision="reject", expires=None, note="not on a Monday", **given)
+    return word(name, expires=None, note="not on a Monday", **given)
 
 
 def refusal(words: Sequence[SignedApproval], needs: Sequence[Need] = (), known: Policy | None = None) -> tuple[str, str]:
@@ -114,6 +114,7 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
 def test_a_flipped_byte_is_refused(by: str, note: str, place: int, flip: int) -> None:
     """In any place of the approval as the file has it: it is no approval any more, or not a genuine one."""
     signed = word(by, ANNA, note=note)
+    assert is_genuine(SignedApproval.model_validate_json(signed.model_dump_json()), PLAN)
     data = bytearray(signed.model_dump_json().encode())
     data[place % len(data)] ^= flip
     try:

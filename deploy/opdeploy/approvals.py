@@ -122,12 +122,11 @@ def sign(
     note: str,
     at: datetime,
     expires: datetime | None,
-    decision: Literal["approve", "reject"] = "approve",
 ) -> SignedApproval:
-    """A word on the plan of that digest. `expires` is None for a rejection."""
+    """An approval of the plan of that digest; one that never expires is a rejection."""
     fields = {
         "by": by,
-        "decision": decision,
+        "decision": "approve" if expires else "reject",
         "at": moment(at),
         "note": note,
         "expires": moment(expires) if expires else "",
@@ -247,6 +246,16 @@ class Need:
     by: tuple[str, ...]
     why: str
 
+    def others(self, words: Iterable[SignedApproval]) -> tuple[str, ...]:
+        """Who may still approve, besides those whose words count."""
+        said = {word.by for word in words}
+        return tuple(name for name in self.by if name not in said)
+
+    def missing(self, words: Iterable[SignedApproval]) -> int:
+        """How many approvals there are too few."""
+        given = len(self.by) - len(self.others(words))
+        return max(0, self.approvals - given)
+
 
 def required(policy: Policy | None, changes: Sequence[Touched], asked: Mapping[str, int]) -> tuple[Need, ...]:
     """What these changes need; `asked`: how many approvals the inventory asks for, by host.
@@ -264,14 +273,14 @@ def _by_policy(policy: Policy | None, changes: Sequence[Touched]) -> Iterator[Ne
 
 
 def _by_inventory(policy: Policy | None, changes: Sequence[Touched], asked: Mapping[str, int]) -> Iterator[Need]:
+    first = {one.host: one for one in reversed(changes) if one.action != "none"}
     for host, count in asked.items():
-        first = next((one for one in changes if one.host == host and one.action != "none"), None)
-        if not first:
+        if host not in first:
             continue
         if policy is None:
             hint = "name a policy with its approvers in /etc/opdeploy/config.yml: docs/approvals.md"
             raise UsageError(f"{host} asks for {counted(count)} ({SETTING}), and no policy says whose count", hint)
-        yield Need(count, tuple(policy.approvers), f"{SETTING} of {host} for {first}")
+        yield Need(count, tuple(policy.approvers), f"{SETTING} of {host} for {first[host]}")
 
 
 def _fits(rule: Rule, one: Touched) -> bool:
@@ -313,7 +322,7 @@ def latest(approvals: Iterable[SignedApproval]) -> tuple[SignedApproval, ...]:
 
 
 def state(approval: SignedApproval, policy: Policy | None, digest: str, now: datetime) -> str:
-    """What one approval is worth, for a list: 'approves', 'rejects', or why it counts for nothing."""
+    """What one approval is worth by itself, for a list: 'approves', 'rejects', or why it counts for nothing."""
     if not is_genuine(approval, digest):
         return "wrong signature"
     if policy and policy.name_of(approval.key) is None:
@@ -344,12 +353,12 @@ def _is_over(approval: SignedApproval, now: datetime) -> bool:
 
 
 def _count(need: Need, words: Sequence[SignedApproval]) -> None:
-    given = {word.by for word in words} & set(need.by)
-    if len(given) >= need.approvals:
+    if not need.missing(words):
         return
-    others = [printable(name) for name in need.by if name not in given]
-    hint = f"let it be approved by {', '.join(others)}: {HOW}" if others else "the policy names no further approver"
-    found = f"{len(given)} of them" if given else "none"
+    others = need.others(words)
+    hint = f"let it be approved by {printable(', '.join(others))}: {HOW}" if others else "the policy names no further approver"
+    given = need.approvals - need.missing(words)
+    found = f"{given} of them" if given else "none"
     raise UsageError(f"the plan needs {counted(need.approvals)} and has {found}: {need.why}", hint)
 
 

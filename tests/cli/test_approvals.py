@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fleet import Done, Fleet, fleet
 from lab_practice import PROJECT
 
-from opdeploy.approvals import SignedApproval, fingerprint, openssh, sign
+from opdeploy.approvals import Need, Policy, SignedApproval, fingerprint, judged, openssh, sign
+from opdeploy.cli import approving
 from opdeploy.lab.windows.state import dump
+from opdeploy.model import UsageError
 from opdeploy.reports.plan_file import PlanDocument, read_plan
+from opdeploy.results import Approval
 from opdeploy.store.records import NAME
 
 KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number, name in enumerate(["anna", "berg"])}
@@ -100,6 +105,13 @@ def word(plan: Path, name: str, key: Ed25519PrivateKey | None = None, days: int 
     return sign(key or KEYS[name], digest, by=name, note="read", at=now - timedelta(days=9), expires=now + timedelta(days=days))
 
 
+def counting(text: bytes, rules: Policy | None) -> tuple[Approval, ...]:
+    """What `apply` would record of a plan file that both must have approved."""
+    document = read_plan(text)
+    needs = [Need(2, tuple(KEYS), "rule 1")]
+    return judged(rules, needs, document.digest, document.approvals, datetime.now(UTC))
+
+
 def refused(made: Fleet, *arguments: str) -> str:
     """What is said of it, after it was seen that no host was sent anything, nor recorded."""
     heard = {name: len(box.server.log) for name, box in made.boxes.items()}
@@ -173,6 +185,19 @@ def test_an_altered_plan(made: Fleet, plan: Path) -> None:
     text = plan.read_text()
     plan.write_text(text.replace('"action":"create"', '"action":"remove"', 1))
     assert "was altered" in refused(made, "apply", str(plan), "--yes")
+
+
+def test_every_byte_of_the_approvals(made: Fleet, plan: Path) -> None:
+    """Flipped, the file can't be read, or its approvals are none."""
+    words(plan, word(plan, "anna"), word(plan, "berg"))
+    text, rules = plan.read_bytes(), approving.policy()
+    assert [approval.by for approval in counting(text, rules)] == ["anna", "berg"]
+    begin = text.index(b'"approvals":')
+    for place in range(begin, text.index(b"]", begin) + 1):
+        altered = bytearray(text)
+        altered[place] ^= 1
+        with pytest.raises(UsageError):
+            counting(bytes(altered), rules)
 
 
 def test_another_inventory(made: Fleet, plan: Path) -> None:
@@ -272,6 +297,25 @@ def test_keys_as_they_are_written(made: Fleet, plan: Path, tmp_path: Path) -> No
         for key, more in ((bare, ()), (bare, given), (closed, given)):
             assert approve(made, plan, str(key), *more).code == 0
     assert len(read_plan(plan.read_bytes()).approvals) == 6
+
+
+def test_the_passphrase_is_asked_for_on_a_terminal(made: Fleet, plan: Path, tmp_path: Path) -> None:
+    key = key_file(tmp_path, "closed", KEYS["anna"], passphrase=b"open sesame")
+    arguments = ["approve", plan, "--key", key, "--note", "read", "--as", "anna"]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "opdeploy", *arguments],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True, text=True,
+        env=os.environ | {"OPDEPLOY_CONFIG": os.devnull},
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    while b"passphrase of" not in said:
+        said += os.read(ours, 1000)
+    os.write(ours, b"open sesame\n")
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert (process.returncode, "anna approves: read" in out) == (0, True)
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")

@@ -74,7 +74,7 @@ def command(
         until = None if reject else _until(expires or "7d", now)
         by = _name(name, policy, openssh(private.public_key()))
         word = sign(private, document.digest, by=by, note=note.strip(), at=now, expires=until)
-        document = document.model_copy(update={"approvals": [*document.approvals, word]})
+        document = _with(word, plan, document.digest)
         out_file.write(plan, document.text, "the approval", "the plan file is as it was")
     states = _states(document, policy, now)
     if form == "text":
@@ -92,6 +92,14 @@ def _head(document: PlanDocument) -> Iterator[str]:
     for host in document.hosts:
         counts = " · ".join(f"{count} {WORDS[verdict]}" for verdict, count in host.summary.items() if count)
         yield f"  {host.name}: {host.error or counts or 'nothing is asked of it'}"
+
+
+def _with(word: SignedApproval, path: Path, digest: str) -> PlanDocument:
+    """The plan file with one word more. It is read again: somebody else may have signed while a passphrase was typed."""
+    document = approving.plan_file(path)
+    if document.digest != digest:
+        raise UsageError(f"{path} is another plan than a moment ago", "read it, and approve it again")
+    return document.model_copy(update={"approvals": [*document.approvals, word]})
 
 
 def _check(note: str, reject: bool, expires: str | None) -> None:
