@@ -14,7 +14,7 @@ WHY = "a scanner that holds a database's file open stops the practice's program,
 
 class Settings(RoleSettings):
     product: Antivirus = "detected"
-    """Which antivirus guards this host: `defender`, `other`, which is not reached from here, or whichever the host says."""
+    """Which antivirus guards this host: `detected`, as the host says; `defender`; or `other`, not reached from here."""
     paths: tuple[str, ...] = ()
     """Folders and files, as whole paths; `*` and `?` stand for a part."""
     processes: tuple[str, ...] = ()

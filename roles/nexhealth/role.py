@@ -104,7 +104,7 @@ class Settings(RoleSettings):
     outbound: Annotated[Opening, BeforeValidator(_outbound)] | None = None
     """Only where Windows' firewall blocks what goes out: `remote_addresses`, and a `reason` with Any."""
     antivirus: Antivirus = "detected"
-    """Which antivirus guards this host: `defender`, `other`, or whichever the host says."""
+    """Which antivirus guards this host: `detected`, as the host says; `defender`; or `other`."""
     what_for: str = Required("what your service does for the practice, in a sentence or two: its IT is told before the call")
     """What the service does for the practice: told to its IT before the call."""
 

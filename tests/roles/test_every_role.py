@@ -43,11 +43,14 @@ def of(role: str, desired: Desired) -> Desired:
 
 
 def told(role: str, practice: dict[str, Desired], folder: Path) -> str:
-    """The role's plan on the first of the lab's servers that has it, bare of what other roles would make there."""
+    """The role's plan on the first of the lab's servers that has it, bare of what other roles would make there.
+
+    Without what was sent for it, which names the digest of the agent's text."""
     host, desired = next((name, found) for name in HOSTS if (found := of(role, practice[name])).resources)
     with box(SERVERS[host]()) as made:
         hosts = engine.plan([made.of(desired)], Store.open(folder / "store"))
-    return plain(run_text(Run("plan", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "", hosts), verbose=True))
+    text = plain(run_text(Run("plan", "run", "2026-11-22T03:00:00Z", "test@here", "inventories/lab", "", hosts), verbose=True))
+    return text.partition("\nsent to the hosts: ")[0]
 
 
 @pytest.mark.parametrize("role", NAMES)

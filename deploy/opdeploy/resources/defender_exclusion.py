@@ -115,7 +115,7 @@ class DefenderExclusion(Scoped):
     value: Annotated[Text, KEY]
     """A path and a program as a whole path, in which `*` and `?` stand for a part; an extension with or without its dot."""
     only_where_active: Option = False
-    """Where the host says that Defender is not active, this is not applicable; else it is unknown, or set in vain."""
+    """Not applicable where the host says that Defender is not active; otherwise it is unknown there, or set in vain."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:

@@ -74,7 +74,7 @@ class ManualStep(Resource):
     why: Lines
     """What depends on it."""
     unless_defender: Option = False
-    """Where the host says that Microsoft Defender is active, this is not applicable: `defender_exclusion` does it there."""
+    """Not applicable where the host says that Microsoft Defender is active: `defender_exclusion` does it there."""
     signed: Annotated[Signature | None, OPTION] = None
     """As the run store has it (`opdeploy step sign`); no inventory says it."""
 
