@@ -164,6 +164,13 @@ def test_a_run_is_shown_to_a_program(desk: Desk) -> None:
     assert (document["run_id"], len(document["hosts"])) == (PLAN, 3)
 
 
+@pytest.mark.parametrize(("form", "begins"), [("csv", "host,"), ("junit", "<?xml"), ("html", "<!DOCTYPE html>")])
+def test_a_run_is_shown_in_every_form_of_a_report(desk: Desk, form: str, begins: str) -> None:
+    done = desk("show", APPLY, "--format", form)
+    assert (done.code, done.err, done.out[: len(begins)].lower()) == (0, "", begins.lower())
+    assert all(word in done.out for word in ("FirebirdServerDefaultInstance", "access denied"))
+
+
 def test_the_beginning_of_an_id_is_enough(desk: Desk) -> None:
     assert desk("show", "20261102").out.startswith(f"apply {APPLY}\n")
 

@@ -12,14 +12,13 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
-from opdeploy.cli import options, terminal
+from opdeploy.cli import options, showing, terminal
 from opdeploy.cli.times import since_when
 from opdeploy.inventory import near
 from opdeploy.model import OpdeployError, UsageError
 from opdeploy.rendering import printable
 from opdeploy.reports import past
-from opdeploy.reports.document import as_json
-from opdeploy.reports.text import OUTCOMES, SIGNS, Detail, report_text
+from opdeploy.reports.text import OUTCOMES, SIGNS, Detail
 from opdeploy.results import Command
 from opdeploy.store import Store, history
 from opdeploy.store.history import CameTo, PastChange, PastRun
@@ -124,7 +123,7 @@ def _listed(store: Store, run: PastRun, host: str) -> Listed:
 @command.command("show")
 @click.argument("run", shell_complete=_run_ids)
 @options.store
-@options.output
+@options.report_output
 @click.option("-v", "--verbose", is_flag=True, help="Every verb, cmdlet and program that the hosts were sent.")
 def show(run: str, store: Path | None, form: str, verbose: bool) -> None:
     """Show one run as it was reported: who ran it, with which approval, and every change property by property.
@@ -134,16 +133,14 @@ def show(run: str, store: Path | None, form: str, verbose: bool) -> None:
     \b
     Examples:
       opdeploy history show 20261122T030000Z-1a2b3c
-      opdeploy history show 20261122T03 --format json
+      opdeploy history show 20261122T03 --format html > sunday.html
     """
     with closing(history.opened(store)) as opened:
         found = history.run(opened, _named(run, opened))
         told = past.report(found, history.hosts_of(opened, found.run_id))
-    if form == "json":
-        terminal.document(as_json(told))
-    else:
+    if form == "text":
         terminal.write("".join(f"{printable(line)}\n" for line in _head(found)) + "\n")
-        terminal.lines(report_text(told, Detail(verbose=verbose)))
+    showing.shown(told, form, Detail(verbose=verbose))
 
 
 def _named(begun: str, store: Store) -> str:
