@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from fleet import PASSWORDS, Fleet, fleet
 from lab_practice import HOSTS
+from postbox import TOKEN, named, postbox
 from practice import Practice, practice_in
 
 from opdeploy.cli.demo import INVENTORY
@@ -57,7 +58,7 @@ def forms(value: str) -> set[bytes]:
     return raw | {piece for data in raw for piece in in_base64(data)}
 
 
-FORMS = {name: forms(value) for name, value in (SECRETS | LINKS).items()}
+FORMS = {name: forms(value) for name, value in (SECRETS | LINKS | {"notify": TOKEN}).items()}
 
 
 def found(data: bytes) -> set[str]:
@@ -111,9 +112,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Said]:
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-    with fleet(tmp_path_factory.mktemp("secrets"), SECRETS) as made:
+    with fleet(tmp_path_factory.mktemp("secrets"), SECRETS) as made, postbox() as box, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OPDEPLOY_CONFIG", str(named(tmp_path_factory.mktemp("controller"), box.url, f"slack://{TOKEN}")))
         story = Said(made)
         _play(story)
+        story.texts["notifications"] = json.dumps(box.arrived, ensure_ascii=False)
         story.texts["logs"] = "\n".join(handler.lines)
         yield story
     for logger, level in zip(loggers, levels, strict=True):
@@ -208,6 +211,9 @@ def test_the_commands_did_what_they_were_meant_to(said: Said) -> None:
     assert said.codes["plan -v"] == 3
     assert said.codes["plan --limit ts1"] == 64
     assert "is a bug" in said.texts["inventory list --limit db1"]
+    assert "firewall_rule/OP-Temp-Allow-All" in said.texts["notifications"]
+    assert "db1: failed: a bug: ValueError\\n" in said.texts["notifications"]
+    assert "address 2 (file:address-1): " in said.texts["drift check -v"]
     assert list((said.fleet.store / "bugs").iterdir())
     assert "the role is broken: ValueError: bad password: (secret)" in "".join(said.texts.values())
     assert "outcome" in said.texts[next(name for name in said.texts if name.startswith("apply") and "json" in name[-6:])]

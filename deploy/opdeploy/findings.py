@@ -5,6 +5,7 @@ A message leaves the controller: it names hosts, resources and properties, says 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from opdeploy.rendering import printable
 from opdeploy.results import HostResult, Item, Run
 
 LONGEST_REASON = 300  # characters of why a host was not read, or the check failed
+BUG = re.compile(r"(a bug: \w+): .*", re.DOTALL)  # as the engine tells one, in words that may quote anything
 CUT = "… 1,000,000 more lines"
 
 
@@ -127,5 +129,5 @@ def _practice(inventory: str) -> str:
 
 
 def _reason(text: str) -> str:
-    told = printable(text)
+    told = printable(BUG.sub(r"\1", text))
     return told if len(told) <= LONGEST_REASON else told[:LONGEST_REASON] + "…"

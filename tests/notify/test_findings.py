@@ -138,6 +138,12 @@ def test_a_host_that_could_not_be_read_loses_nothing_that_was_known_of_it() -> N
     assert remembered(FIRST, known) == findings(FIRST)
 
 
+def test_of_a_bug_only_its_kind_is_told() -> None:
+    bug = "a bug: ValueError: no such thing:\n'D:\\OP' of LocalUser(description='x')"
+    said = told(night(runs.host("db1", machine=None, error=bug, error_status="failed")))
+    assert said.startswith("could not be read:\n- db1: failed: a bug: ValueError\n")
+
+
 def test_that_reasons_vary_is_no_change() -> None:
     again = night(replace(DOWN, error="refused after 3 s"))
     assert findings(again) == findings(night(DOWN))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from night import ROLES, Night, Said, night_in, socket_that
-from postbox import TOKEN, Postbox, postbox
+from postbox import TOKEN, Postbox, named, postbox
 
 from opdeploy.lab.windows import servers
 
@@ -48,17 +48,13 @@ class Practice:
 def practice(tmp_path: Path) -> Iterator[Practice]:
     with night_in(tmp_path) as night, postbox() as box:
         night.box("db1")
-        named(night, box.url)
+        tell(night, box.url)
         yield Practice(night, box)
 
 
-def named(night: Night, *urls: str) -> None:
-    """Writes the controller's configuration."""
-    for number, url in enumerate(urls):
-        (night.folder / f"address-{number}").write_text(url + "\n")
-    entries = [{"from_file": f"address-{number}"} for number in range(len(urls))]
-    (night.folder / "config.yml").write_text(json.dumps({"notify": entries}))
-    night.environment["OPDEPLOY_CONFIG"] = str(night.folder / "config.yml")
+def tell(night: Night, *urls: str) -> None:
+    """These are told from now on."""
+    night.environment["OPDEPLOY_CONFIG"] = str(named(night.folder, *urls))
 
 
 def test_nights(practice: Practice) -> None:
@@ -175,13 +171,13 @@ def test_the_test_message(practice: Practice) -> None:
     night = practice.night
     assert said(night, "notify-test") == (0, "1 of 1 addresses took the test message\n")
     assert practice.box.taken()[0]["title"] == "opdeploy: a test"
-    named(night, f"slack://{TOKEN}", practice.box.url)
+    tell(night, f"slack://{TOKEN}", practice.box.url)
     code, err = said(night, "notify-test")
     assert (code, len(practice.box.taken())) == (1, 1)
     assert "address 1 (file:address-0): it is no address that apprise knows" in err
     assert err.endswith("\n1 of 2 addresses took the test message\n")
     assert TOKEN not in err
-    named(night)
+    tell(night)
     code, err = said(night, "notify-test")
     assert (code, "nobody is named to be told" in err) == (64, True)
 

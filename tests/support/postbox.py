@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
@@ -67,6 +68,16 @@ def postbox() -> Iterator[Postbox]:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield box
         server.shutdown()
+
+
+def named(folder: Path, *urls: str) -> Path:
+    """Writes a controller's configuration that names them."""
+    for number, url in enumerate(urls):
+        (folder / f"address-{number}").write_text(url + "\n")
+    entries = [{"from_file": f"address-{number}"} for number in range(len(urls))]
+    path = folder / "config.yml"
+    path.write_text(json.dumps({"notify": entries}))  # JSON is YAML
+    return path
 
 
 @contextmanager
