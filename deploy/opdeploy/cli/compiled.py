@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,10 +31,10 @@ class Compiled:
         return sources(self.inventory, self.roles)
 
 
-def compiled(asked: Asked) -> Compiled:
+def compiled(asked: Asked, environment: Mapping[str, str] = os.environ) -> Compiled:
     """Raises InventoryError with everything that is wrong, UsageError for a limit or role that names nothing."""
     roles = find(asked.roles_path)
-    inventory = read(asked.inventory)
+    inventory = read(asked.inventory, environment)
     everything = compile(inventory, inventory.hosts, roles, asked.roles)
     chosen = {host.name for host in select(inventory, asked.limits)}
     hosts = tuple((host, desired) for host, desired in everything if host.name in chosen)
@@ -47,7 +48,7 @@ def new_run(command: Command, what: Compiled, hosts: Sequence[HostResult] = ()) 
         command=command,
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        by=f"{_user()}@{socket.gethostname()}",
+        by=f"{user()}@{socket.gethostname()}",
         inventory=str(what.inventory.path),
         sources=what.sources,
         roles=what.asked_roles,
@@ -55,7 +56,7 @@ def new_run(command: Command, what: Compiled, hosts: Sequence[HostResult] = ()) 
     )
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # an id without an entry in passwd, as in some containers
