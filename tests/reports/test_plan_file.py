@@ -250,7 +250,21 @@ STALE: list[tuple[str, list[Change[Any]], list[Change[Any]], list[str]]] = [
         [runs.service("spooler", start_mode=("manual", "automatic"), state=("running", "stopped"))],
         ["service Spooler start_mode: the plan makes it disabled, now it would be automatic"],
     ),
-    ("a change is new", [DONE], [SPOOLER], ["service Spooler: differs now, and the plan holds no change of it"]),
+    (
+        "a change is new",
+        [DONE],
+        [SPOOLER],
+        [
+            "service Spooler start_mode: the plan saw no difference, now manual",
+            "service Spooler state: the plan saw no difference, now running",
+        ],
+    ),
+    (
+        "a thing is missing",
+        [],
+        [runs.user(enabled=(None, True))],
+        [r"local_user .\op-support: differs now, and the plan holds no change of it"],
+    ),
     ("a change is gone", [SPOOLER], [], ["service Spooler: the plan changes it, now it is not in the inventory"]),
     (
         "it is held back by now",
@@ -259,7 +273,7 @@ STALE: list[tuple[str, list[Change[Any]], list[Change[Any]], list[str]]] = [
         ["service Spooler: the plan said would change, update, now would change, none"],
     ),
     ("could not be read then", [runs.UNREAD], [runs.service("Netlogon", start_mode=("manual", "automatic"))],
-     ["service Netlogon: differs now, and the plan holds no change of it"]),
+     ["service Netlogon start_mode: the plan saw no difference, now manual"]),
     ("what is not there is nothing", [replace(runs.EXTRA)], [replace(runs.EXTRA, actual=None, verdict="in_sync", action="none",
      properties={})], ["service Leftover start_mode: plan saw automatic, now –"]),
     ("known by now", [runs.LATER], [replace(runs.LATER, known_after_apply=())],

@@ -220,7 +220,17 @@ def _change_differences(planned: PlannedHost, host: HostResult) -> Iterator[str]
         yield from _compared(name, one, item) if item else [f"{name}: the plan changes it, now it is not in the inventory"]
     for identity, item in now.items():
         if identity not in then and _counts(item.change):
-            yield f"{item.change.resource.label}: differs now, and the plan holds no change of it"
+            yield from _unplanned(item.change)
+
+
+def _unplanned(change: Change[Any]) -> list[str]:
+    """A difference that the plan did not see: by property where the thing itself was there."""
+    label = change.resource.label
+    moved = [
+        f"{label} {name}: the plan saw no difference, now {show(plain(values.before))}"
+        for name, values in (change.properties.items() if change.action == "update" else ())
+    ]
+    return moved or [f"{label}: differs now, and the plan holds no change of it"]
 
 
 def _identity(one: Any) -> tuple[str, str]:

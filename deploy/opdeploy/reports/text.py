@@ -30,6 +30,7 @@ from opdeploy.results import VERDICTS, DriftKind, Run
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 WORDS = {"in_sync": "in sync", "would_change": "would change", "unknown": "unknown", "not_applicable": "not applicable"}
+SHORT = len("sha256:") + 16  # of a digest, where it is only to be told from others
 OUTCOMES: dict[Outcome, str] = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
 STATUSES = {"in_sync": "in sync", "changes": "with changes", "unknown": "with unknowns", "unreachable": "unreachable"}
 STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim"}
@@ -42,6 +43,10 @@ DRIFTS: dict[DriftKind, str] = {
     "waived": "waived",
     "unknown": "unknown",
 }
+
+CLASSES: dict[DriftKind, str] = {
+    "corrective": "corrective", "intentional": "intentional", "never_applied": "never applied", "waived": "waived",
+}  # fmt: skip
 
 Line = tuple[str, str]  # text and style
 
@@ -225,19 +230,26 @@ def step_lines(step: Any) -> Iterator[str]:
 
 
 def counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
-    """What came of each where an apply got to it, what the plan says of it where none did."""
-    done = [resource for host in hosts for resource in host.resources if resource.outcome]
+    """What came of each resource: in an apply what was done, in a drift check where it comes from, else what the plan says."""
     left = {verdict: sum(host.summary[verdict] for host in hosts) for verdict in VERDICTS}  # a plan file has only what differs
-    for resource in done:
-        left[resource.verdict] -= 1
-    came = Counter(resource.outcome for resource in done)
+    came = dict.fromkeys([*OUTCOMES.values(), *CLASSES.values()], 0)
+    for resource in (resource for host in hosts for resource in host.resources):
+        if word := _came(resource):
+            came[word] += 1
+            left[resource.verdict] -= 1
     steps = sum(host.open_steps for host in hosts)
     return (
         {WORDS["in_sync"]: left.pop("in_sync")}
-        | {word: came[outcome] for outcome, word in OUTCOMES.items()}
+        | came
         | {WORDS[verdict]: count for verdict, count in left.items()}
         | {"manual step" if steps == 1 else "manual steps": steps}
     )
+
+
+def _came(resource: ReportedResource) -> str | None:
+    if resource.outcome:
+        return OUTCOMES[resource.outcome]
+    return CLASSES.get(resource.drift.kind) if resource.drift else None
 
 
 def counted(counts: dict[str, int]) -> str:
@@ -268,11 +280,16 @@ def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
     )
     if not agents:
         return
-    wrote = f"{len(writes)} kinds of write" if writes else "no write"
-    yield f"sent to the hosts: {len(reads)} kinds of read, {wrote}; the agent's text was {', '.join(agents)}", "dim"
+    wrote = _kinds("write", writes) if writes else "no write"
+    texts = ", ".join(digest if detail.verbose else f"{digest[:SHORT]}…" for digest in agents)
+    yield f"sent to the hosts: {_kinds('read', reads)}, {wrote}; the agent's text: {texts}", "dim"
     if detail.verbose:
         yield from ((f"  read   {printable(one)}", "dim") for one in reads)
         yield from ((f"  write  {printable(one)}", "dim") for one in writes)
+
+
+def _kinds(what: str, sent: Sequence[str]) -> str:
+    return f"{len(sent)} kind{'' if len(sent) == 1 else 's'} of {what}"
 
 
 __all__ = ["NOTHING", "change_lines", "header", "plain", "report_text", "restarts", "run_text", "show", "sign", "step_lines"]
