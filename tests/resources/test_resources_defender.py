@@ -50,6 +50,11 @@ def test_what_the_status_comes_to(values: tuple[Any, ...], told: str) -> None:
     assert said(*values) == told
 
 
+@pytest.mark.parametrize("product", [{}, {"displayName": "ESET Security"}, {"displayName": "X", "productState": None}])
+def test_a_product_without_a_state_is_no_answer(product: dict[str, Any]) -> None:
+    assert said("Normal", True, True, products=[product]) == "unknown"
+
+
 def test_no_row_at_all_is_unknown() -> None:
     answered = {defender.READS["status"].key: [], defender.READS["products"].key: []}
     with pytest.raises(Unknown, match="answered nothing"):

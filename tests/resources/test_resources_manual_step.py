@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 
@@ -92,7 +91,7 @@ def test_what_stands_on_nothing_of_it_is_applied_beside_it(host: Box, store: Sto
 def test_a_sign_off_between_plan_and_apply_is_no_reason_to_stop(host: Box, store: Store) -> None:
     job = host.job([STEP, Service(name="W32Time", start_mode="disabled")])
     seen = run(*engine.plan([job], store), command="apply")
-    document = read_plan(json.dumps(plan_document(seen, store.key())).encode())
+    document = read_plan(plan_document(seen, store.key()).text.encode())
     sign(store, job)
     review = partial(host_differences, document, key=store.key())
     assert applied(store, job, review=review).error == ""

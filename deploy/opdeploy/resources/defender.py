@@ -9,7 +9,7 @@ beside an active Defender is not seen there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from opdeploy.calls import cim_read, cmdlet_read
@@ -62,16 +62,18 @@ def _judged(status: Mapping[str, Any]) -> str:
     return ""
 
 
-def _others(answers: Answers) -> Iterator[str]:
+def _others(answers: Answers) -> list[str]:
     """Which products but Defender are on, as Security Center has it."""
     if failure := answers.failure("products"):
         if failure.id.startswith(NO_SECURITY_CENTER):
-            return
+            return []
         raise Unknown(f"Windows Security Center: {failure.message}")
-    for product in answers.products:
-        try:
-            told = security_center.parse(product["productState"])
-        except ValueError as error:
-            raise Unknown(f"Windows Security Center, {product['displayName']}: {error}") from error
-        if told.state == "on" and not told.windows_own:
-            yield product["displayName"]
+    return [str(product.get("displayName")) for product in answers.products if _guards(product)]
+
+
+def _guards(product: Mapping[str, Any]) -> bool:
+    try:
+        told = security_center.parse(product["productState"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unknown(f"Windows Security Center, {product.get('displayName')}: {error}") from error
+    return told.state == "on" and not told.windows_own
