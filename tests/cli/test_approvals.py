@@ -285,6 +285,14 @@ def test_a_policy_that_the_account_could_change(
     assert "config.yml belongs to the account that applies" in refused(made, "apply", *ONLY, "--yes")
 
 
+def test_a_link_to_a_policy_that_others_could_change(made: Fleet, configured: Callable[[str], None], tmp_path: Path) -> None:
+    policy, elsewhere = tmp_path / "etc/policy.yml", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    policy.symlink_to(policy.rename(elsewhere / "policy.yml"))
+    assert f"binds nobody: {elsewhere} can be written by other accounts" in refused(made, "apply", *ONLY, "--yes")
+
+
 # ---------------------------------------------------------------- approve
 
 
