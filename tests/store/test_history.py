@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import past
 import pytest
 import runs
 
-from opdeploy.model import UsageError
+from opdeploy.model import OpdeployError, UsageError
 from opdeploy.results import Item
 from opdeploy.store import Store, history
+from opdeploy.store.database import APPLICATION, MIGRATIONS, NAME
 from opdeploy.store.history import CameTo
 
 FAILED = replace(past.ITEM, outcome="failed", error="access denied")
@@ -139,6 +142,28 @@ def test_what_happened_on_a_host_is_told_apart_from_what_was_only_seen(store: St
 
 
 # ---------------------------------------------------------------- opening
+
+
+def test_who_looks_needs_no_key_and_can_write_nothing(store: Store) -> None:
+    past.planned(store, "2026-11-01")
+    (store.folder / "key").unlink()
+    looked = history.opened(store.folder)
+    assert len(history.runs(looked)) == 1
+    with pytest.raises(OpdeployError, match="readonly"):
+        past.planned(looked, "2026-11-02")
+    looked.close()
+    assert not (store.folder / "key").exists()
+
+
+def test_one_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    (tmp_path / NAME).unlink()
+    with closing(sqlite3.connect(tmp_path / NAME)) as old:
+        old.executescript(f"{MIGRATIONS[0]} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = 1;")
+        old.execute("INSERT INTO runs VALUES ('1', 'plan', '2026-01-01T00:00:00Z', 'anna', '0', 'x', 'y', NULL, NULL)")
+        old.commit()
+    with closing(history.opened(tmp_path)) as store:
+        assert [run.approvals for run in history.runs(store)] == [()]
 
 
 def test_looking_at_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:

@@ -229,6 +229,7 @@ def as_nobody(does: Callable[[], object]) -> str:
 
 def test_a_folder_that_can_not_be_written_is_read(read_only: Path) -> None:
     assert as_nobody(lambda: upkeep.check(read_only).runs) == "2"
+    assert as_nobody(lambda: len(history.runs(history.opened(read_only)))) == "2"
     assert as_nobody(lambda: len(list(upkeep.export(read_only, "", "")))) == str(len(list(upkeep.export(read_only, "", ""))))
 
 

@@ -195,7 +195,7 @@ def _ended(run: PastRun) -> str:
 def _told(one: Listed) -> str:
     """What it came to, and how many signed for it."""
     counts = [f"{count} {CAME_TO[name]}" for name, count in asdict(one.came_to).items() if count]
-    signed = len(one.run.approvals)
+    signed = sum(word.decision == "approve" for word in one.run.approvals)
     approvals = [f"{signed} {'approval' if signed == 1 else 'approvals'}"] if signed else []
     return " · ".join([*(counts or ["in sync"] * (one.run.code == 0)), *approvals])
 

@@ -101,7 +101,8 @@ def prune(store: Path | None, keep: str, wet: bool) -> None:
     before = since_when(keep, now, "--keep")
     if before > since_when("1d", now):
         raise UsageError(f"--keep {keep}: what is under way would go", "keep a day at least: 1d")
-    with closing(history.opened(store)) as opened:
+    history.opened(store).close()  # raises where there is none: pruning makes none
+    with closing(Store.open(store)) as opened:
         going = upkeep.old(opened, before)
         terminal.write(_going(going, before[:10], "deleted" if wet else "would go"))
         if wet:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from opdeploy.model import Action, Outcome, UsageError, Verdict
 from opdeploy.reboots import Reboot
 from opdeploy.results import Approval, Command, Drift, Evidence, Status, Waived, WaiverUse
+from opdeploy.store import database
 from opdeploy.store.records import NAME, Store, default_folder
 
 RUNS = """
@@ -163,10 +164,15 @@ class PastHost:
 
 
 def opened(folder: Path | None) -> Store:
-    """A store to read in. Raises UsageError where there is none: whoever looks at one must not make it."""
+    """A store to read in. Raises UsageError where there is none. Nothing is made or written, so it may be anybody's, or a copy
+    without its key; only one of an earlier schema is brought up first."""
     folder = folder or default_folder()
-    if not (folder / NAME).exists():
-        raise UsageError(f"{folder}: no run store here", "name another folder with --store; the first plan makes one")
+    path = folder / NAME
+    with database.told(path, UsageError):
+        connection = database.read_only(path)
+        if database.schema(connection, path) == len(database.MIGRATIONS):
+            return Store(folder, connection)
+        connection.close()
     return Store.open(folder)
 
 
