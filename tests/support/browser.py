@@ -38,9 +38,11 @@ class Shown:
 
 
 @contextmanager
-def shown(file: Path, profile: Path) -> Iterator[Shown]:
+def shown(file: Path, profile: Path, *, script: bool = True) -> Iterator[Shown]:
     with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(profile, executable_path=CHROMIUM, args=ARGUMENTS)
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=ARGUMENTS, java_script_enabled=script
+        )
         found = Shown(context.new_page(), file)
 
         def only_itself(route: Route, request: Request) -> None:

@@ -5,8 +5,16 @@ It stands alone and is whole without its script, which only searches and filters
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
 
 from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.reports import text
@@ -14,6 +22,7 @@ from opdeploy.reports.document import Report, ReportedEvidence, ReportedHost, Re
 from opdeploy.reports.html import page
 
 TITLES = {"plan": "Plan", "apply": "Apply", "drift": "Drift check", "remove": "Removal"}
+Entry = ReportedResource | ReportedStep
 STATUSES = {**text.STATUSES, "failed": "failed"}
 
 
@@ -39,10 +48,20 @@ class Sent:
 
 def as_html(report: Report) -> str:
     """The whole run, in ASCII: no terminal's encoding can break it, nor half a surrogate pair of a host's."""
-    ours = (approvals, differing, facts, notes, others, sent, waivers, windows, word, printable, show)
-    words = (text.counted, text.counts, text.minute, text.restarts, text.run_summary, text.sign)
-    told = {function.__name__: function for function in (*ours, *words)} | {"sent": sent(report), "statuses": STATUSES}
-    html = page("report.html.j2", report=report, title=TITLES[report.command], **told)
+    ours = (approvals, differing, facts, filters, label, notes, others, summed, unlisted, waivers, windows, word)
+    theirs = (printable, show, text.counted, text.counts, text.minute, text.restarts, text.run_summary, text.sign)
+    told = {function.__name__: function for function in (*ours, *theirs)}
+    script = files("opdeploy.reports").joinpath("templates/report.js").read_text("ascii")
+    html = page(
+        "report.html.j2",
+        report=report,
+        title=TITLES[report.command],
+        statuses=STATUSES,
+        sent=sent(report),
+        script=Markup(script),  # noqa: S704 - ours; the page's policy names its digest
+        digest=b64encode(sha256(script.encode()).digest()).decode(),
+        **told,
+    )
     return html.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
@@ -62,16 +81,17 @@ def facts(report: Report) -> dict[str, str]:
 
 
 def _proof(report: Report) -> str:
-    """Nothing is claimed of a host that nothing is known of."""
+    """Nothing is claimed of a server of which nothing is recorded."""
     known = [host.evidence for host in report.hosts if host.evidence.agents]
     if not known:
-        return "what was sent is not recorded here"
-    return "reads and writes" if any(one.writes for one in known) else "nothing that writes"
+        return "not recorded"
+    what = "reads and writes" if any(one.writes for one in known) else "only reads, nothing that writes"
+    return f"{what}, to {len(known)} of {len(report.hosts)} servers"
 
 
 def approvals(report: Report) -> list[tuple[str, ...]]:
     words = {"approve": "approved", "reject": "rejected"}
-    return [(one.by, words[one.decision], one.at, one.expires, one.note, one.key) for one in report.approvals]
+    return [(one.by, words[one.decision], text.minute(one.at), one.expires, one.note, one.key) for one in report.approvals]
 
 
 def waivers(report: Report) -> list[tuple[str, ...]]:
@@ -79,6 +99,30 @@ def waivers(report: Report) -> list[tuple[str, ...]]:
         (one.resource, one.hosts, ", ".join(one.properties) or "all of it", one.state, one.until, one.by, one.reason, one.at)
         for one in report.waivers
     ]
+
+
+def filters(report: Report) -> dict[str, dict[str, str]]:
+    """What can be filtered by, where the run has it: each value with its word."""
+    resources = [one for host in report.hosts for one in host.resources]
+    entries: list[Entry] = [*resources, *(step for host in report.hosts for step in host.manual_steps)]
+    kinds = {one.kind for one in resources} | {"manual_step" for host in report.hosts if host.manual_steps}
+    found = {
+        "verdict": _present(text.WORDS, {one.verdict for one in entries}),
+        "outcome": _present(text.OUTCOMES, {one.outcome for one in resources}),
+        "drift": _present(text.DRIFTS, {one.drift.kind for one in resources if one.drift}),
+        "role": _themselves(sorted({role for one in entries for role in one.roles})),
+        "host": _themselves(host.name for host in report.hosts),
+        "kind": _themselves(sorted(kinds)),
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def _present(words: Mapping[Any, str], found: Container[Any]) -> dict[str, str]:
+    return {value: label for value, label in words.items() if value in found}
+
+
+def _themselves(values: Iterable[str]) -> dict[str, str]:
+    return {value: value for value in values}
 
 
 def sent(report: Report) -> list[Sent]:
@@ -105,18 +149,38 @@ def others(host: ReportedHost) -> list[ReportedResource]:
     return [one for one in host.resources if not text.differs(one)]
 
 
-def word(told: ReportedResource | ReportedStep) -> str:
-    """What came of it, or what the plan says of it."""
+def unlisted(host: ReportedHost) -> int:
+    """How many resources are only counted."""
+    return sum(host.summary.values()) - len(host.resources)
+
+
+def summed(entries: Sequence[Entry]) -> str:
+    return " · ".join(f"{count} {word}" for word, count in Counter(map(word, entries)).items())
+
+
+def word(told: Entry) -> str:
+    """By what it is counted: what came of it, where a difference comes from, or what the plan says."""
     if isinstance(told, ReportedStep):
         return {"would_change": "open", "in_sync": "signed off"}.get(told.verdict) or text.WORDS[told.verdict]
     if told.outcome:
         return text.OUTCOMES[told.outcome]
-    if told.verdict == "would_change":
-        return "would change, is left" if told.action == "none" else f"would {told.action}"
-    return text.WORDS[told.verdict]
+    return told.drift.kind.replace("_", " ") if told.drift else _planned(told)
 
 
-def notes(told: ReportedResource) -> Iterator[str]:
+def label(told: Entry) -> str:
+    """The same of one, with what apply would do."""
+    if isinstance(told, ReportedResource) and told.drift and told.verdict == "would_change":
+        return f"{word(told)}: {_planned(told)}"
+    return word(told)
+
+
+def _planned(told: ReportedResource) -> str:
+    if told.verdict != "would_change":
+        return text.WORDS[told.verdict]
+    return "would change, is left" if told.action == "none" else f"would {told.action}"
+
+
+def notes(told: ReportedResource, created_at: str) -> Iterator[str]:
     """What is to be known of a resource besides its properties."""
     if told.reason:
         yield told.reason
@@ -124,6 +188,15 @@ def notes(told: ReportedResource) -> Iterator[str]:
         yield "may need a reboot"
     if told.reboot:
         yield f"Windows wants to be started anew: {told.reboot}"
-    yield from text.drift_lines(told.drift) if told.drift else ()
+    if told.drift:
+        yield from text.drift_lines(told.drift)
+        yield f"known {lasting(told.drift.first_seen, created_at)}"
     if told.last_applied:
         yield f"last applied {text.minute(told.last_applied)}"
+
+
+def lasting(since: str, until: str) -> str:
+    """How long a difference is known: ``for 3 days``."""
+    known = datetime.fromisoformat(until) - datetime.fromisoformat(since)
+    units = ((known // timedelta(days=1), "day"), (known // timedelta(hours=1), "hour"))
+    return next((f"for {count} {unit}{'s' * (count > 1)}" for count, unit in units if count > 0), "since this check")
