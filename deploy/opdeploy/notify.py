@@ -58,9 +58,9 @@ def send(message: Message, urls: Sequence[Secret], say: Say) -> int:
 def _failed(message: Message, url: Secret) -> str:
     """Why it did not arrive, in words of ours; '' if it did."""
     _quieten()
-    from apprise import Apprise, AppriseAsset
-
     try:
+        from apprise import Apprise, AppriseAsset
+
         # A POST that is sent elsewhere becomes a GET, whose 200 says nothing: no redirects. No picture from the Internet.
         asset = AppriseAsset(app_id="opdeploy", http_redirects=False, image_url_mask="")
         service = Apprise.instantiate(url.reveal().strip(), asset)

@@ -174,6 +174,14 @@ def test_the_docs_name_an_address_for_each_way() -> None:
     assert len(re.findall(r"^\| .*`[a-z]+://", PAGE.read_text(), re.MULTILINE)) == 5
 
 
+def test_where_markdown_is_read_every_line_is_a_paragraph_and_names_stay_as_they_are(box: Postbox) -> None:
+    """As in Teams, which joins lines that no empty one parts."""
+    assert notify.send(NEWS, [Secret(f"{box.url}?format=markdown", "file:postbox")], print)
+    text = box.arrived[0]["message"]
+    assert re.sub(r"\\(.)", r"\1", text) == "- db1: service/a_b_c *x* <b>\n\nlook there"
+    assert r"a\_b\_c \*x\*" in text
+
+
 # ---------------------------------------------------------------- what nobody may read
 
 
