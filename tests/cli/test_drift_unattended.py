@@ -188,6 +188,7 @@ def test_a_broken_store_is_said_and_set_aside_and_the_check_goes_on(controller: 
     assert done.code == 1
     assert f"the run store was broken: it is set aside as {aside}" in done.err
     assert aside.read_bytes() == NO_DATABASE
+    assert "could not be read: db1\n" in done.err, "the exit code is another"
     assert controller.recorded() == [("drift", 3)]
 
 

@@ -72,9 +72,10 @@ def check(
             showing.show(run, form, verbose=verbose)
         wrong = ["the run store was broken, and a new one begins"] if anew else []
         told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
-    unattended.say_unread(run)
     code = showing.ended(run, progress.seconds)
-    return code if told and not anew else ExitCode.FAILED
+    code = code if told and not anew else ExitCode.FAILED
+    unattended.say_unread(run, code)
+    return code
 
 
 @command.command("notify-test")

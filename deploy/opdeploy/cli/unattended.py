@@ -91,7 +91,9 @@ def name_of(inventory: Path) -> str:
 def alone(folder: Path, run: Run) -> Iterator[None]:
     """One check of an inventory at a time; a process that is gone, however it went, has no lock. Raises Busy."""
     path = folder / f"drift-{name_of(Path(run.inventory))}.lock"
-    with database.told(path), os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as file:
+    with database.told(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -124,12 +126,12 @@ def opened(folder: Path) -> tuple[Store, bool]:
     return store, moved is not None
 
 
-def say_unread(run: Run) -> None:
-    """What of a run nobody knows, in one line, and that its exit code says so."""
+def say_unread(run: Run, code: ExitCode) -> None:
+    """What of a run nobody knows, in one line, and that the exit code says so, where it does."""
     parts = [part for host in run.hosts if (part := _unread(host))]
     told = f"could not be read: {'; '.join(parts)}" if run.hosts else "no host was read: there was none"
     if parts or not run.hosts:
-        terminal.say(told + (f" (exit code {run.code})" if run.code == ExitCode.UNKNOWN else ""))
+        terminal.say(told + (f" (exit code {code})" if code == ExitCode.UNKNOWN else ""))
 
 
 def _unread(host: HostResult) -> str:
