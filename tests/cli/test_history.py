@@ -16,6 +16,7 @@ import jsonschema
 import past
 import pytest
 import runs
+from night import night_in
 
 from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
@@ -84,7 +85,7 @@ def test_runs_are_listed_the_newest_first(desk: Desk) -> None:
 
 def test_a_host_has_what_changed_there(desk: Desk) -> None:
     out = desk("list", "DB1.example").out
-    assert f"    - service            {'Leftover':<46} start_mode: applied\n" in out
+    assert f"    - service            {'Leftover':<46} applied\n" in out
     assert "recovery, grants, dependencies: failed: access denied\n" in out
     assert f"    ~ service            {'FirebirdGuardian':<46} grants: begun 20" in out
     assert desk.ids("ts1.example") == [PLAN]
@@ -198,6 +199,18 @@ def test_looking_where_no_store_is_makes_none(desk: Desk, tmp_path: Path) -> Non
     done = nowhere("list")
     assert (done.code, "no run store here" in done.err) == (64, True)
     assert not nowhere.folder.exists()
+
+
+@pytest.mark.slow
+def test_what_a_command_printed_is_what_the_history_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with night_in(tmp_path) as night:
+        night.box("db1")
+        night.host("away", 1)
+        printed = [night.run(*command).out for command in (("plan",), ("apply", "--yes"), ("drift", "check"))]
+    desk = Desk(tmp_path / "state/opdeploy", capsys)
+    shown = [desk("show", one).out.partition("\n\n")[2] for one in reversed(desk.ids())]
+    assert shown == printed
+    assert "3 applied" in printed[1]
 
 
 # ---------------------------------------------------------------- completion

@@ -162,7 +162,7 @@ def _head(run: PastRun) -> Iterator[str]:
     ended = f"ended {when(run.finished_at)}, {_ended(run)}" if run.finished_at else NEVER_ENDED
     yield f"{run.command} {run.run_id}"
     yield f"  by {run.by} on {when(run.created_at)}, {ended}"
-    yield f"  inventory {run.inventory}, {run.sources}; opdeploy {run.tool}"
+    yield f"  inventory {run.inventory}, sources {run.sources}; opdeploy {run.tool}"
     if run.plan:
         yield f"  of the plan {run.plan}"
     for word in run.approvals:
@@ -202,8 +202,8 @@ def _told(one: Listed) -> str:
 
 def _change_line(change: PastChange) -> str:
     error = f": {change.error}" if change.error else ""
-    properties = ", ".join(change.properties) or change.action
-    return printable(f"    {SIGNS[change.action]} {change.kind:<18} {change.key:<46} {properties}: {_outcome(change)}{error}")
+    named = "" if change.action in ("create", "remove") else ", ".join(change.properties) + ": "
+    return printable(f"    {SIGNS[change.action]} {change.kind:<18} {change.key:<46} {named}{_outcome(change)}{error}")
 
 
 def _outcome(change: PastChange) -> str:
