@@ -75,7 +75,7 @@ def _failed(message: Message, url: Secret) -> str:
 
 def _text(message: Message, service: NotifyBase) -> str:
     """As long as the service takes; Teams joins lines that no empty one parts."""
-    end = "\n\n" if service.notify_format == "markdown" else "\n"
+    end = "\n\n" if service.resolve_format("text") == "markdown" else "\n"
     return message.text(int((service.body_maxlen - len(message.title)) / WIDER), end)
 
 
