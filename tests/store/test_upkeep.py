@@ -409,7 +409,8 @@ def test_no_secret_no_fingerprint_and_no_key_is_exported(store: Store) -> None:
     text = json.dumps(exported(store.folder))
     assert "(secret)" in text
     fingerprint = runs.secret().fingerprint(store.key())
-    assert fingerprint in str(looked(store.folder, "SELECT * FROM passwords"))
+    for table in ("passwords", "known"):
+        assert fingerprint in str(looked(store.folder, f"SELECT * FROM {table}"))
     for hidden in (runs.PASSWORD, fingerprint, store.key().hex()):
         assert hidden not in text
 

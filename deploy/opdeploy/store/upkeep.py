@@ -157,7 +157,7 @@ def shrink(store: Store) -> None:
 
 
 def export(folder: Path, since: str, now: str) -> Iterator[dict[str, Any]]:
-    """Every record as it stood at one moment: a head, what is known of hosts, then runs (since a moment) with what they did.
+    """Every record as it stood at one moment: a head, runs (since a moment) with what they did, what is known of hosts.
 
     No secret's fingerprint is in it, and not the key.
     """
