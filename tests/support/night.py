@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,11 +82,11 @@ class Night:
         (inventory / "hosts.yml").write_text(json.dumps(tree, indent=1))
         return inventory
 
-    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, program: Sequence[str] = ("-m", "opdeploy"), **more: Any) -> subprocess.Popen[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OPDEPLOY_")}
         own = {"XDG_STATE_HOME": str(self.folder / "state"), PASSWORD: servers.PASSWORD, **self.environment}
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": kept | own}
-        command = [sys.executable, "-m", "opdeploy", *arguments, "-i", str(self.write())]
+        command = [sys.executable, *program, *arguments, "-i", str(self.write())]
         return subprocess.Popen(command, cwd=self.folder, text=True, encoding="utf-8", **(pipes | more))
 
     def run(self, *arguments: str, timeout: float = 120, **more: Any) -> Said:
