@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fleet import PASSWORDS, Fleet, fleet
 from lab_practice import HOSTS
 from postbox import TOKEN, named, postbox
@@ -27,6 +29,7 @@ from opdeploy.lab import tampering
 from opdeploy.lab.windows import files, servers
 from opdeploy.resources.local_user import LocalUser
 
+FORMATS = ("text", "json", "html", "csv", "junit")
 ODD = "Pä\"s's<w>&ö\\r+/%d{0}-"  # every character that some form has to escape, in each secret
 IN_QUOTES = ODD.replace('"', "")  # what an installer's argument can hold
 SECRETS = {
@@ -131,6 +134,7 @@ def _play(story: Said) -> None:
     for form in ("text", "json"):
         story.run("inventory", "list", "--format", form)
         story.run("inventory", "show", "db1", "--format", form)
+    for form in FORMATS:
         story.run("plan", "-v", "--commands", "--diff", "--verify-passwords", "--format", form)
     story.run("inventory", "validate")
     story.run("plan", "--out", plan)
@@ -146,7 +150,10 @@ def _play(story: Said) -> None:
         list(tampering.tamper(made.state))
         files.put_file(made.state, r"D:\OP\config\interface.ini", "S-1-5-18", b"password = old")
     story.run("drift", "check", "-v")
-    story.run("drift", "check", "--format", "json")
+    for form in FORMATS:
+        story.run("drift", "check", "--format", form)
+        story.run("access", "report", "db1", "--format", form)
+        story.run("plan", "show", plan, "--format", form, where=False)
     story.run("plan", "--diff", "--commands", "--verify-passwords")
     story.run("snapshot", "take", "db1", "backup1", "ts1", "--out", snapshots)
     story.run("snapshot", "show", f"{snapshots}/db1.json", where=False)
@@ -155,7 +162,29 @@ def _play(story: Said) -> None:
     story.run("handover", "--out", str(folder / "handover.html"))
     story.run("handover", "--format", "json")
     story.run("apply", plan, "--yes")  # stale by now
+    _signed(story, plan)
+    _looked_back(story)
     _go_wrong(story)
+
+
+def _signed(story: Said, plan: str) -> None:
+    key = story.fleet.folder / "anna.key"
+    key.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    key.chmod(0o600)
+    story.run("approve", plan, "--key", str(key), "--as", "anna", "--note", "read it", where=False)
+    story.run("approve", plan, "--list", "--format", "json", where=False)
+
+
+def _looked_back(story: Said) -> None:
+    """What the run store says of all that."""
+    store = ("--store", str(story.fleet.store))
+    story.run("history", "list", "--format", "json", *store, where=False)
+    runs = [one["run_id"] for one in json.loads(story.texts[f"history list --format json --store {story.fleet.store}"])["runs"]]
+    for form in FORMATS:
+        for run in runs:
+            story.run("history", "show", run, "--format", form, *store, where=False)
+    story.run("store", "check", *store, where=False)
+    story.run("store", "export", *store, where=False)
 
 
 def _go_wrong(story: Said) -> None:
@@ -206,7 +235,10 @@ def test_the_commands_did_what_they_were_meant_to(said: Said) -> None:
     """Else they would have had nothing to give away."""
     assert "(secret)" in said.texts["plan -v --commands --diff --verify-passwords --format text"]
     codes = {name.split(str(said.fleet.folder))[0].strip(): code for name, code in said.codes.items() if "plan.json" in name}
-    assert codes == {"plan --out": 2, "apply": 1}
+    assert codes == {"plan --out": 2, "apply": 1, "plan show": 0, "approve": 0}
+    assert {name.split()[0]: code for name, code in said.codes.items() if name.startswith(("history", "store", "access"))} == {
+        "history": 0, "store": 0, "access": 0,
+    }  # fmt: skip
     assert said.codes["apply --yes"] == 0
     assert said.codes["plan -v"] == 3
     assert said.codes["plan --limit ts1"] == 64
