@@ -18,6 +18,7 @@ from opdeploy.inventory.waivers import Waiver
 from opdeploy.memory import Memory, OfHost
 from opdeploy.model import Change, ExitCode, Principal
 from opdeploy.resources.base import Owned
+from opdeploy.resources.file import File
 from opdeploy.resources.service import Grant, Service
 from opdeploy.results import Drift, Item, Run, WaiverUse
 
@@ -62,6 +63,8 @@ DIFFERS = runs.service("Spooler", start_mode=("manual", "disabled"))
 AS_WANTED = runs.in_sync("Spooler", start_mode="disabled")
 MISSING = replace(DIFFERS, actual=None, action="create")
 UNKNOWN = replace(AS_WANTED, actual=None, verdict="unknown", reason="access denied")
+BEFORE = runs.in_sync("Spooler", start_mode="manual")
+WITHOUT_EFFECT = replace(AS_WANTED, verdict="would_change", reason="a group policy's rules count alone")
 GONE = Change(Service(name="Spooler", absent=True), None, "in_sync", roles=("op_services",))
 UNWANTED = replace(GONE, actual=Service(name="Spooler"), verdict="would_change", action="remove")
 EXTRA = replace(runs.EXTRA, roles=("op_services",))
@@ -92,7 +95,7 @@ def exact(verdict: Any, exact: bool) -> Change[Any]:
         pytest.param((Item(DIFFERS, outcome="failed"),), DIFFERS, "never_applied", id="an apply failed"),
         pytest.param((AS_WANTED,), DIFFERS, "corrective", id="it was in sync"),
         pytest.param((APPLIED,), DIFFERS, "corrective", id="it was applied"),
-        pytest.param((runs.in_sync("Spooler", start_mode="manual"),), DIFFERS, "intentional", id="the inventory changed"),
+        pytest.param((BEFORE,), DIFFERS, "intentional", id="the inventory changed"),
         pytest.param(
             (runs.in_sync("Spooler", display_name="Print"),), DIFFERS, "intentional", id="the inventory names one more"
         ),
@@ -100,7 +103,7 @@ def exact(verdict: Any, exact: bool) -> Change[Any]:
             (runs.in_sync("Spooler", start_mode="manual", display_name="Print"),), BOTH, "corrective", id="both changed at once"
         ),
         pytest.param((AS_WANTED,), MISSING, "corrective", id="it vanished"),
-        pytest.param((runs.in_sync("Spooler", start_mode="manual"),), MISSING, "corrective", id="it vanished, both changed"),
+        pytest.param((BEFORE,), MISSING, "corrective", id="it vanished, both changed"),
         pytest.param((GONE,), UNWANTED, "corrective", id="it came back"),
         pytest.param((AS_WANTED,), UNWANTED, "intentional", id="it is to go"),
         pytest.param((GONE,), MISSING, "intentional", id="it is to be made again"),
@@ -110,6 +113,7 @@ def exact(verdict: Any, exact: bool) -> Change[Any]:
             (replace(runs.in_sync("Other"), roles=("firebird",)),), EXTRA, "never_applied", id="an extra of another role"
         ),
         pytest.param((runs.in_sync("Other"),), UNWANTED, "never_applied", id="a removal that a role asks for since today"),
+        pytest.param((AS_WANTED,), WITHOUT_EFFECT, "corrective", id="right, but without effect since then"),
         pytest.param((AS_WANTED,), UNKNOWN, "unknown", id="it can't be read"),
         pytest.param(
             (password("new", "in_sync"),),
@@ -140,6 +144,11 @@ def test_another_hosts_record_says_nothing() -> None:
     assert drift(checked(night(DIFFERS), there)).kind == "never_applied"
 
 
+def test_a_files_content_is_remembered_by_its_digest_alone() -> None:
+    told = memory.desired(File(path="D:\\OP\\op.ini", content="[OP]\nserver=db1\n"), KEY)
+    assert ("sha256" in told, "content" in told) == (True, False)
+
+
 # ---------------------------------------------------------------- since when
 
 
@@ -156,6 +165,12 @@ def test_a_second_property_does_not_make_it_younger() -> None:
     assert (told.first_seen, told.last_seen) == (MONDAY, TUESDAY)
 
 
+def test_the_newest_sight_of_any_property_counts() -> None:
+    part = night(DIFFERS, at=TUESDAY, roles=("op_services",))
+    told = drift(checked(night(BOTH, at=WEDNESDAY), night(BOTH, at=MONDAY), part))
+    assert (told.first_seen, told.last_seen) == (MONDAY, TUESDAY)
+
+
 def test_it_begins_anew_once_it_was_in_sync() -> None:
     told = drift(checked(night(DIFFERS, at=WEDNESDAY), night(DIFFERS, at=MONDAY), night(AS_WANTED, at=TUESDAY)))
     assert (told.first_seen, told.last_seen) == (WEDNESDAY, "")
@@ -169,8 +184,9 @@ def test_a_night_in_which_it_could_not_be_read_changes_nothing() -> None:
 
 
 def test_an_unknown_has_its_own_beginning() -> None:
-    told = drift(checked(night(UNKNOWN, at=WEDNESDAY), night(DIFFERS, at=MONDAY), night(UNKNOWN, at=TUESDAY)))
-    assert told.first_seen == TUESDAY
+    for before in (DIFFERS, MISSING):
+        told = drift(checked(night(UNKNOWN, at=WEDNESDAY), night(before, at=MONDAY), night(UNKNOWN, at=TUESDAY)))
+        assert told.first_seen == TUESDAY
 
 
 def test_an_extra_that_went_away_and_came_back_is_new() -> None:
@@ -202,8 +218,8 @@ def test_a_limited_run_takes_nothing_back() -> None:
 
 
 def test_what_a_limited_run_applied_is_known() -> None:
-    part = night(Item(DIFFERS, outcome="applied"), at=TUESDAY, roles=("op_services",))
-    told = drift(checked(night(DIFFERS, at=WEDNESDAY), night(DIFFERS, at=MONDAY), part))
+    part = night(APPLIED, at=TUESDAY, roles=("op_services",))
+    told = drift(checked(night(DIFFERS, at=WEDNESDAY), night(BEFORE, at=MONDAY), night(DIFFERS, at=MONDAY), part))
     assert (told.kind, told.first_seen) == ("corrective", WEDNESDAY)
 
 

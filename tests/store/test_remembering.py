@@ -21,6 +21,7 @@ from opdeploy.store.records import NAME
 
 NIGHTS = [f"2026-11-{day}T03:00:00Z" for day in (20, 21, 22, 23)]
 DIFFERS = runs.service("Spooler", start_mode=("manual", "disabled"))
+BACK = replace(DIFFERS, resource=DIFFERS.resource.model_copy(update={"start_mode": "manual"}))
 AS_WANTED = runs.in_sync("Spooler", start_mode="disabled")
 
 
@@ -102,11 +103,11 @@ def test_what_failed_is_not_known(store: Store) -> None:
 def test_what_was_taken_back_is_forgotten(store: Store) -> None:
     """The roles are still in the inventory: the next check finds something that was never applied, and nobody's doing."""
     store.record(run_of(Item(DIFFERS, outcome="applied"), command="apply"))
-    back = replace(DIFFERS, resource=DIFFERS.resource.model_copy(update={"start_mode": "manual"}))
+    checked(store, run_of(DIFFERS, number=1))
     removal = run_of(number=1, command="remove")
     recorder = store.begin(removal)
-    recorder.after("db1.example", Item(back, outcome="applied"))
-    recorder.finish(replace(removal, hosts=(runs.host("db1.example", Item(back, outcome="applied")),)))
+    recorder.after("db1.example", Item(BACK, outcome="applied"))
+    recorder.finish(replace(removal, hosts=(runs.host("db1.example", Item(BACK, outcome="applied")),)))
     store.forget("DB1.example", "service", "spooler")
     assert store.memory(["db1.example"]).hosts == {}
     assert drift(checked(store, run_of(DIFFERS, number=2))) == Drift("never_applied", NIGHTS[2], "")
@@ -115,8 +116,7 @@ def test_what_was_taken_back_is_forgotten(store: Store) -> None:
 
 def test_a_removal_that_was_only_planned_forgets_nothing(store: Store) -> None:
     checked(store, run_of(AS_WANTED))
-    back = replace(AS_WANTED, resource=AS_WANTED.resource.model_copy(update={"start_mode": "manual"}), verdict="would_change")
-    store.record(run_of(back, number=1, command="remove"))
+    store.record(run_of(BACK, number=1, command="remove"))
     assert drift(checked(store, run_of(DIFFERS, number=2))) == Drift("corrective", NIGHTS[2], "")
 
 
