@@ -88,11 +88,11 @@ def test_where_it_is_not_the_list_is_a_step_and_the_exclusions_say_why(tmp_path:
         _, asked = plan_text(tmp_path, job(tmp_path, server, OTHER)).split("  manual steps")
         steps, _, _ = asked.partition("\n\n")
         assert plan_text(tmp_path, job(tmp_path, server, DETECTED)) == (
-            "  = defender_exclusion path D:\\OP\\gdbmed                              antivirus\n"
+            "  · defender_exclusion path D:\\OP\\gdbmed                              antivirus\n"
             "      Defender is not installed here\n"
-            "  = defender_exclusion process C:\\Program Files\\Firebird\\Firebird_3_0\\firebird.exe antivirus\n"
+            "  · defender_exclusion process C:\\Program Files\\Firebird\\Firebird_3_0\\firebird.exe antivirus\n"
             "      Defender is not installed here\n"
-            "  = defender_exclusion extension fdb                                  antivirus\n"
+            "  · defender_exclusion extension fdb                                  antivirus\n"
             "      Defender is not installed here\n"
             "\n"
             f"  manual steps{steps}\n"

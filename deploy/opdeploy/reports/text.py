@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
-from opdeploy.model import Change, Outcome
+from opdeploy.model import Change, Outcome, Verdict
 from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.reports import document
 from opdeploy.reports.document import (
@@ -29,11 +29,12 @@ from opdeploy.reports.document import (
 from opdeploy.results import VERDICTS, DriftKind, Run
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
+ABIDE: dict[Verdict, str] = {"in_sync": "=", "unknown": "?", "not_applicable": "·"}  # where there is nothing to do
 WORDS = {"in_sync": "in sync", "would_change": "would change", "unknown": "unknown", "not_applicable": "not applicable"}
 SHORT = len("sha256:") + 16  # of a digest, where it is only to be told from others
 OUTCOMES: dict[Outcome, str] = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
 STATUSES = {"in_sync": "in sync", "changes": "with changes", "unknown": "with unknowns", "unreachable": "unreachable"}
-STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim"}
+STYLES = {"+": "green", "~": "yellow", "±": "magenta", "-": "red", "?": "cyan", "!": "bold yellow", "=": "dim", "·": "dim"}
 OUTCOME_STYLES = {"applied": "green", "failed": "bold red", "refused": "bold red", "not_reached": "bold yellow"}
 
 DRIFTS: dict[DriftKind, str] = {
@@ -141,9 +142,7 @@ def header(host: ReportedHost) -> str:
 
 
 def sign(told: ReportedResource | ReportedStep) -> str:
-    if told.verdict in ("in_sync", "not_applicable"):
-        return "="
-    return "?" if told.verdict == "unknown" else SIGNS[getattr(told, "action", "none")]
+    return ABIDE.get(told.verdict) or SIGNS[getattr(told, "action", "none")]
 
 
 def change_lines(change: Change[Any], commands: Iterable[str] = ()) -> Iterator[str]:
