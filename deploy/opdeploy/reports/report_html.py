@@ -138,7 +138,7 @@ def sent(report: Report) -> list[Sent]:
 
 
 def windows(host: ReportedHost) -> str:
-    return text.header(host).removeprefix(printable(host.name)).strip() or NOTHING
+    return text.header(host).removeprefix(printable(host.name)).strip() if host.windows else NOTHING
 
 
 def differing(host: ReportedHost) -> list[ReportedResource]:
