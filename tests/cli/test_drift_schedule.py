@@ -163,6 +163,15 @@ def test_a_systemd_that_does_not_answer_is_told_and_the_units_are_there(machine:
     assert set(machine.files()) == {".service", ".timer"}
 
 
+def test_a_systemd_that_does_not_answer_keeps_nothing_from_being_removed(machine: Machine) -> None:
+    machine.boot()
+    machine("install")
+    machine.program("systemctl", BROKEN)
+    done = machine("remove")
+    assert (done.code, machine.files()) == (1, {})
+    assert "Failed to connect to bus" in done.err
+
+
 def test_installed_twice_it_is_there_once_with_the_newer_time(machine: Machine) -> None:
     machine.boot()
     machine("install")
@@ -174,10 +183,14 @@ def test_installed_twice_it_is_there_once_with_the_newer_time(machine: Machine) 
 def test_removed_it_leaves_what_others_wrote(machine: Machine) -> None:
     machine.boot()
     machine("install")
+    (timer,) = machine.units.glob("*.timer")
+    wants = machine.units / "timers.target.wants"
+    wants.mkdir()
+    (wants / timer.name).symlink_to(timer)  # as systemctl enable does
     (machine.units / "opdeploy-drift-mine.timer").write_text("[Timer]\n")
     assert machine("remove").code == 0
-    assert [path.name for path in machine.units.iterdir()] == ["opdeploy-drift-mine.timer"]
-    assert machine.log[-2].startswith("--user disable --now opdeploy-drift-elm-street-")
+    assert {path.name for path in machine.units.rglob("*")} == {"opdeploy-drift-mine.timer", "timers.target.wants"}
+    assert machine.log[-2:] == [f"--user stop {timer.name}", "--user daemon-reload"]
     assert machine("remove").out == f"nothing was scheduled for {machine.inventory}\n"
 
 

@@ -59,7 +59,7 @@ def service(nightly: Nightly, system: bool) -> str:
     program, *arguments = nightly.arguments
     if re.search(r"[\\\"']", program):
         raise UsageError(
-            f"{program}: systemd starts no program with a quote or a backslash in its path", "install it elsewhere"
+            f"systemd starts no program with a quote or a backslash in its path: {program}", "install it elsewhere"
         )
     command = " ".join([quoted(f":{program}"), *map(quoted, arguments)])
     network = "Wants=network-online.target\nAfter=network-online.target\n" if system else ""
@@ -135,16 +135,16 @@ class Manager:
         return files
 
     def remove(self, name: str) -> list[Path]:
-        """Stops the timer and deletes what we wrote. Raises OpdeployError."""
+        """Deletes what we wrote, and the link that enabled it, and stops the timer. Raises OpdeployError."""
         there = self.ours(name)
-        if there and reachable():
-            said(self._command("disable", "--now", f"{name}.timer"))
-        for path in there:
+        link = self.folder / "timers.target.wants" / f"{name}.timer"
+        for path in [*there, *([link] if there and link.is_symlink() else [])]:
             try:
                 path.unlink()
             except OSError as error:
                 raise UsageError(f"{path}: {error.strerror}", "a unit of the system is root's to delete") from error
         if there and reachable():
+            said(self._command("stop", f"{name}.timer"))
             said(self._command("daemon-reload"))
         return there
 
@@ -186,7 +186,7 @@ def check_calendar(text: str) -> None:
         said(["systemd-analyze", "calendar", "--", text])
     except OpdeployError as error:
         raise UsageError(
-            f"--at {text}: {error.message}", "write 02:30, or a calendar event as systemd.time(7) has it"
+            f"--at {text}: {error.message}", "write 02:30, or what systemd.time(7) calls a calendar event"
         ) from error
 
 
@@ -198,7 +198,7 @@ def credentials(given: tuple[str, ...]) -> dict[str, Path]:
 def _credential(name: str, colon: str, path: str) -> tuple[str, Path]:
     if not (IDENTIFIER.fullmatch(name) and path):
         raise UsageError(
-            f"--credential {name}{colon}{path}: expected NAME:PATH", "a name has letters, digits, '_', '.' and '-'"
+            f"--credential {name}{colon}{path}: expected NAME:PATH", "a name has letters, digits, '.', '_' and '-'"
         )
     file = Path(path).absolute()
     if not file.is_file():
