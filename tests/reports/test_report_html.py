@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64encode
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
@@ -12,13 +14,18 @@ from typing import Any
 import pytest
 import reported
 import runs
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opdeploy.approvals import sign
 from opdeploy.reports.document import Report, as_json, report
+from opdeploy.reports.plan_file import plan_document
 from opdeploy.reports.report_html import as_html, facts, filters, lasting, sent
 from opdeploy.results import Item, Run
 
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ALL = {"plan": runs.FLEET, "drift": reported.DRIFT, "apply": reported.APPLIED}
 
 
@@ -64,6 +71,17 @@ def test_that_nothing_was_written_is_said_only_where_it_is_known() -> None:
     assert facts(report(reported.DRIFT))["sent"] == "only reads, nothing that writes, to 2 of 3 servers"
     assert facts(report(reported.APPLIED))["sent"] == "reads and writes, to 2 of 2 servers"
     assert facts(report(runs.FLEET))["sent"] == "not recorded"
+
+
+def test_approvals_are_called_verified_only_where_they_were() -> None:
+    assert "verified before anything was applied" in as_html(report(reported.APPLIED))
+    plan = plan_document(runs.FLEET, bytes(32))
+    signed = sign(KEY, plan.digest, by="anna", note="read it", at=NOW, expires=NOW + timedelta(days=7))
+    html = as_html(plan.model_copy(update={"approvals": [signed]}))
+    assert "not verified here" in html
+    assert "verified before" not in html
+    assert signed.told.key in html
+    assert plan.digest in html
 
 
 def test_what_was_sent_stands_once_for_all_that_were_sent_the_same() -> None:
@@ -119,7 +137,7 @@ def test_whatever_is_said_anywhere_is_text(run: Run, said: str) -> None:
 
 
 def _saying(said: str, run: Run) -> str:
-    return as_html(Report.model_validate(_said(said, as_json(report(run)))))
+    return as_html(Report.model_validate_json(json.dumps(_said(said, as_json(report(run))))))
 
 
 def _said(said: str, value: Any, name: str = "") -> Any:

@@ -16,14 +16,18 @@ from typing import Any
 
 from markupsafe import Markup
 
+from opdeploy.approvals import SignedApproval
 from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.reports import text
 from opdeploy.reports.document import Report, ReportedEvidence, ReportedHost, ReportedResource, ReportedStep
 from opdeploy.reports.html import page
+from opdeploy.reports.plan_file import PlanDocument
 
 TITLES = {"plan": "Plan", "apply": "Apply", "drift": "Drift check", "remove": "Removal"}
 Entry = ReportedResource | ReportedStep
 STATUSES = {**text.STATUSES, "failed": "failed"}
+VERIFIED = "Signatures over the digest of the plan, verified before anything was applied."
+UNVERIFIED = "As they stand in the plan file, not verified here: opdeploy approve PLAN.json --list verifies them."
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def facts(report: Report) -> dict[str, str]:
         "by": report.by,
         "at": text.minute(report.created_at),
         "run": report.run_id,
-        "sources": report.sources,
-        "plan applied": report.plan,
+        "digest of sources": report.sources,
+        "digest of plan": report.digest if isinstance(report, PlanDocument) else report.plan,
         "sent": _proof(report),
     }
     return {name: value for name, value in known.items() if value}
@@ -89,9 +93,12 @@ def _proof(report: Report) -> str:
     return f"{what}, to {len(known)} of {len(report.hosts)} servers"
 
 
-def approvals(report: Report) -> list[tuple[str, ...]]:
+def approvals(report: Report) -> tuple[str, Sequence[tuple[str, ...]]]:
+    """What they are, and each. A plan file's are as somebody wrote them there."""
     words = {"approve": "approved", "reject": "rejected"}
-    return [(one.by, words[one.decision], text.minute(one.at), one.expires, one.note, one.key) for one in report.approvals]
+    told = [one.told if isinstance(one, SignedApproval) else one for one in report.approvals]
+    rows = [(one.by, words[one.decision], text.minute(one.at), one.expires or NOTHING, one.note, one.key) for one in told]
+    return UNVERIFIED if isinstance(report, PlanDocument) else VERIFIED, rows
 
 
 def waivers(report: Report) -> list[tuple[str, ...]]:
