@@ -64,11 +64,12 @@ class Drift:
     """Where a difference comes from, and since when it is known, ISO 8601 UTC.
 
     ``corrective``: the host was as desired and is not any more. ``intentional``: the inventory moved on and was not applied.
+    `last_seen`: by a run before this one; '' for none.
     """
 
     kind: DriftKind
     first_seen: str
-    last_seen: str  # by a run before this one; '' for none
+    last_seen: str
     waived: tuple[Waived, ...] = ()
 
 

@@ -71,9 +71,9 @@ def test_it_keeps_to_its_schema() -> None:
 
 
 def test_it_reads_back() -> None:
-    document = plan_document(runs.FLEET, KEY, ["firewall"])
+    document = plan_document(runs.FLEET, KEY, ("firewall",))
     read = read_plan(document.text.encode())
-    assert (read.text, read.digest, read.roles) == (document.text, document.digest, ["firewall"])
+    assert (read.text, read.digest, read.roles) == (document.text, document.digest, ("firewall",))
     assert document.digest == digest(json.loads(document.text))
 
 

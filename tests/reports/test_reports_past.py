@@ -51,8 +51,9 @@ def text(report: Report) -> str:
         runs.run(runs.host("db1.example", replace(made.ITEM, outcome="failed", error="access denied")), command="apply"),
         runs.run(DRIFTED, command="drift", waivers=(WAIVER,)),
         runs.run(runs.host("db1.example"), command="remove"),
+        runs.run(runs.host("db1.example", Item(runs.service("Spooler", display_name=("half a pair: \ud800", "Spooler"))))),
     ],
-    ids=["fleet", "steps", "befallen", "failed", "drift", "nothing"],
+    ids=["fleet", "steps", "befallen", "failed", "drift", "nothing", "surrogate"],
 )
 def test_a_run_is_shown_as_it_was_printed(store: Store, run: Run) -> None:
     store.record(run)

@@ -86,7 +86,7 @@ def planned(document: PlanDocument) -> Iterator[Touched]:
     """What a plan says of each resource."""
     for host in document.hosts:
         for one in host.resources:
-            yield Touched(host.name, one.kind, one.key, tuple(one.roles), one.verdict, one.action)
+            yield Touched(host.name, one.kind, one.key, one.roles, one.verdict, one.action)
 
 
 def _possible(hosts: Hosts) -> Iterator[Touched]:

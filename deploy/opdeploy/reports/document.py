@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from opdeploy import __version__
 from opdeploy.model import SERVERS, Action, Change, Machine, Outcome, Property, Verdict
 from opdeploy.rendering import plain
 from opdeploy.results import (
+    Approval,
     Command,
-    DriftKind,
+    Drift,
     HostResult,
     Item,
     Run,
     Status,
+    WaiverUse,
     may_reboot,
     open_steps,
     summary,
@@ -30,6 +32,9 @@ from opdeploy.store.history import PastMachine
 
 SCHEMA: Literal["opdeploy.report/2"] = "opdeploy.report/2"
 FIRST_WINDOWS_11 = 22000
+OF_RUN = ("command", "run_id", "created_at", "by", "inventory", "sources", "plan", "approvals", "waivers")
+
+Texts = Annotated[tuple[str, ...], Strict(False)]  # a list where it was read as JSON
 
 
 class Part(BaseModel):
@@ -52,40 +57,26 @@ class ReportedProperty(Part):
     after: Any = ...
 
 
-class ReportedWaived(Part):
-    properties: list[str]
-    reason: str
-    by: str
-    until: str
-
-
-class ReportedDrift(Part):
-    kind: DriftKind
-    first_seen: str
-    last_seen: str = Field(description="By a run before this one; empty: by none.")
-    waived: list[ReportedWaived]
-
-
 class ReportedResource(Part):
     """One resource: its change, and after an apply or in a drift check what came of it."""
 
     id: str
-    roles: list[str]
+    roles: Texts
     kind: str
     key: str
     verdict: Verdict
     action: Action = Field(description="What apply would do. would_change with none: a difference that is not ours to close.")
     properties: list[ReportedProperty]
-    known_after_apply: list[str]
+    known_after_apply: Texts
     reason: str
     may_reboot: bool
     outcome: Outcome | None = None
     error: str = ""
     reboot: str = Field("", description="Why Windows wants to be started anew for it, where an apply made it.")
-    commands: list[str] = Field([], description="The calls that apply would make, as PowerShell reads them; no secret.")
-    diff: list[str] = Field([], description="The difference of a file in words, with --diff.")
+    commands: Texts = Field((), description="The calls that apply would make, as PowerShell reads them; no secret.")
+    diff: Texts = Field((), description="The difference of a file in words, with --diff.")
     last_applied: str = Field("", description="ISO 8601, UTC; empty: never, as far as this run store knows.")
-    drift: ReportedDrift | None = None
+    drift: Drift | None = None
 
 
 class Signed(Part):
@@ -98,7 +89,7 @@ class ReportedStep(Part):
     """What a person does. `signed` is null for a step that is open."""
 
     id: str
-    roles: list[str]
+    roles: Texts
     title: str
     who: str
     how: str
@@ -109,7 +100,7 @@ class ReportedStep(Part):
 
 
 class ReportedReboot(Part):
-    pending: list[str]
+    pending: Texts
     wanted: dict[str, str]
     done: str = Field(description="When Windows was up again; empty: it was not started anew.")
 
@@ -125,9 +116,9 @@ class Session(Part):
 class ReportedEvidence(Part):
     """What was sent there, by verb and cmdlet, program or class: without writes nothing was written."""
 
-    reads: list[str]
-    writes: list[str]
-    agents: list[str] = Field(description="SHA-256 of each text of the agent that ran there.")
+    reads: Texts
+    writes: Texts
+    agents: Texts = Field(description="SHA-256 of each text of the agent that ran there.")
     answers: str = Field(description="Keyed digest of the raw answers that the plan rests on.")
 
 
@@ -135,9 +126,9 @@ class ReportedHost(Part):
     name: str
     status: Status
     error: str = Field(description="Why the host as a whole was not read or applied; empty: it was.")
-    details: list[str]
+    details: Texts
     hint: str
-    warnings: list[str]
+    warnings: Texts
     windows: Windows | None
     reboot: ReportedReboot
     evidence: ReportedEvidence
@@ -149,26 +140,6 @@ class ReportedHost(Part):
     @property
     def open_steps(self) -> int:
         return sum(step.verdict not in ("in_sync", "not_applicable") for step in self.manual_steps)
-
-
-class ReportedWaiver(Part):
-    at: str = Field(description="file:line")
-    hosts: str
-    resource: str
-    properties: list[str]
-    reason: str
-    by: str
-    until: str
-    state: Literal["used", "unused", "expired"]
-
-
-class ReportedApproval(Part):
-    by: str
-    decision: Literal["approve", "reject"]
-    at: str
-    note: str
-    expires: str
-    key: str
 
 
 class Report(Part):
@@ -183,10 +154,10 @@ class Report(Part):
     inventory: str
     sources: str = Field(description="Digest of all that the desired state came from: inventory, roles, files, tool.")
     plan: str = Field("", description="Digest of the plan file that was applied.")
-    approvals: Sequence[ReportedApproval] = []
+    approvals: Sequence[Approval] = ()
     summary: dict[Verdict, int]
     manual_steps: dict[Literal["open", "signed"], int]
-    waivers: list[ReportedWaiver] = []
+    waivers: Sequence[WaiverUse] = ()
     hosts: Sequence[ReportedHost]
 
 
@@ -195,15 +166,8 @@ class Report(Part):
 
 def report(run: Run) -> Report:
     """The whole run."""
-    told = {name: getattr(run, name) for name in ("command", "run_id", "created_at", "by", "inventory", "sources", "plan")}
-    return Report(
-        **told,
-        tool=__version__,
-        approvals=[ReportedApproval(**asdict(approval)) for approval in run.approvals],
-        waivers=[ReportedWaiver(**_lists(asdict(waiver))) for waiver in run.waivers],
-        hosts=[host(one) for one in run.hosts],
-        **counts(run),
-    )
+    told = {name: getattr(run, name) for name in OF_RUN}
+    return Report(**told, tool=__version__, hosts=[host(one) for one in run.hosts], **counts(run))
 
 
 def counts(run: Run) -> dict[str, Any]:
@@ -219,12 +183,12 @@ def host(result: HostResult) -> ReportedHost:
         name=result.name,
         status=result.status,
         error=result.error,
-        details=list(result.details),
+        details=result.details,
         hint=result.hint,
-        warnings=list(result.warnings),
+        warnings=result.warnings,
         windows=windows(result.machine),
-        reboot=ReportedReboot(**_lists(asdict(result.reboot))),
-        evidence=ReportedEvidence(**_lists(asdict(result.evidence))),
+        reboot=ReportedReboot(**asdict(result.reboot)),
+        evidence=ReportedEvidence(**asdict(result.evidence)),
         session=Session(**asdict(result.cost) | {"seconds": round(result.cost.seconds, 3)}),
         summary=summary([item.change for item in result.items]),
         resources=[resource(item) for item in result.resources],
@@ -245,30 +209,21 @@ def product(machine: Machine | PastMachine) -> str:
 
 
 def resource(item: Item) -> ReportedResource:
-    drift = item.drift
-    return change(
-        item.change,
-        outcome=item.outcome,
-        error=item.error,
-        reboot=item.reboot,
-        commands=list(item.commands),
-        diff=list(item.words),
-        last_applied=item.last_applied,
-        drift=ReportedDrift(**_lists(asdict(drift))) if drift else None,
-    )
+    told = {name: getattr(item, name) for name in ("outcome", "error", "reboot", "commands", "last_applied", "drift")}
+    return change(item.change, diff=item.words, **told)
 
 
 def change(change: Change[Any], **more: Any) -> ReportedResource:
     """One change, and what a run says of it besides."""
     return ReportedResource(
         id=change.resource.address,
-        roles=list(change.roles),
+        roles=change.roles,
         kind=change.resource.KIND,
         key=change.resource.key,
         verdict=change.verdict,
         action=change.action,
         properties=[_property(name, values) for name, values in change.properties.items()],
-        known_after_apply=list(change.known_after_apply),
+        known_after_apply=change.known_after_apply,
         reason=str(change.reason),
         may_reboot=may_reboot(change),
         **more,
@@ -282,14 +237,7 @@ def _property(name: str, values: Property) -> ReportedProperty:
 def step(change: Change[Any]) -> ReportedStep:
     told = {name: getattr(change.resource, name) for name in ("id", "title", "who", "how", "why")}
     signed = Signed(**change.actual.signed.model_dump()) if change.actual else None
-    return ReportedStep(**told, roles=list(change.roles), verdict=change.verdict, reason=str(change.reason), signed=signed)
-
-
-def _lists(value: Any) -> Any:
-    """Tuples as JSON has them."""
-    if isinstance(value, dict):
-        return {name: _lists(item) for name, item in value.items()}
-    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
+    return ReportedStep(**told, roles=change.roles, verdict=change.verdict, reason=str(change.reason), signed=signed)
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -6,13 +6,12 @@ about to change, and each change that it did not come back from.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from opdeploy.reports.document import Report, windows
+from opdeploy.reports.document import OF_RUN, Report, windows
 from opdeploy.resources.manual_step import ManualStep
 from opdeploy.results import VERDICTS
 from opdeploy.store.history import PastChange, PastHost, PastRun
@@ -20,10 +19,9 @@ from opdeploy.store.history import PastChange, PastHost, PastRun
 NEVER_ENDED = "this run never ended: it was killed, or is under way"
 UNKNOWN_OUTCOME = "begun {at}, and never ended: nobody knows what came of it"
 UNCOUNTED = "recorded by an earlier version: how much was in sync is not known"
-OF_RUN = ("command", "run_id", "created_at", "by", "inventory", "sources", "plan", "tool")
 OF_HOST = ("name", "details", "hint")
 OF_CHANGE = ("id", "roles", "kind", "key", "verdict", "action", "known_after_apply", "may_reboot", "outcome", "error", "reboot",
-             "last_applied")  # fmt: skip
+             "last_applied", "drift")  # fmt: skip
 OF_STEP = ("title", "who", "how", "why")
 
 
@@ -31,9 +29,7 @@ def report(run: PastRun, hosts: Sequence[PastHost]) -> Report:
     """The whole run."""
     told = [_host(host) for host in hosts]
     document = {
-        **_picked(run, OF_RUN),
-        "approvals": [asdict(approval) for approval in run.approvals],
-        "waivers": [asdict(waiver) for waiver in run.waivers],
+        **_picked(run, (*OF_RUN, "tool")),
         "summary": {verdict: sum(host["summary"][verdict] for host in told) for verdict in VERDICTS},
         "manual_steps": {
             "open": sum(len(host["manual_steps"]) for host in told),
@@ -41,7 +37,7 @@ def report(run: PastRun, hosts: Sequence[PastHost]) -> Report:
         },
         "hosts": told,
     }
-    return Report.model_validate_json(json.dumps(document))
+    return Report.model_validate(document)
 
 
 def _host(host: PastHost) -> dict[str, Any]:
@@ -67,8 +63,7 @@ def _summary(host: PastHost) -> dict[str, int]:
 
 def _resource(change: PastChange) -> dict[str, Any]:
     properties = [{"name": name, "before": was, "after": will} for name, (was, will) in change.properties.items()]
-    drift = asdict(change.drift) if change.drift else None
-    return {**_picked(change, OF_CHANGE), "properties": properties, "reason": _reason(change), "drift": drift}
+    return {**_picked(change, OF_CHANGE), "properties": properties, "reason": _reason(change)}
 
 
 def _reason(change: PastChange) -> str:

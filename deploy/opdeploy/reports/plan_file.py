@@ -23,7 +23,7 @@ from opdeploy.approvals import SignedApproval
 from opdeploy.model import Change, UsageError
 from opdeploy.rendering import plain, secrets, show
 from opdeploy.reports import document
-from opdeploy.reports.document import Report, ReportedHost, ReportedResource
+from opdeploy.reports.document import Report, ReportedHost, ReportedResource, Texts
 from opdeploy.results import HostResult, Item, Run
 from opdeploy.store import keys
 
@@ -53,7 +53,7 @@ class PlannedHost(ReportedHost):
 
 class PlanDocument(Report):
     schema_: Literal["opdeploy.plan/2"] = Field(SCHEMA, alias="schema")  # type: ignore[assignment]
-    roles: list[str] = Field(description="That the plan was limited to; empty: all.")
+    roles: Texts = Field(description="That the plan was limited to; empty: all.")
     key: str = Field(description="Which key the fingerprints were made with.")
     hosts: Sequence[PlannedHost]
     approvals: Sequence[SignedApproval] = []  # type: ignore[assignment]
@@ -70,7 +70,7 @@ def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> PlanDocume
     told = document.report(run)
     hosts = [_host(host, one, key) for host, one in zip(told.hosts, run.hosts, strict=True)]
     given = {name: getattr(told, name) for name in Report.model_fields if name not in ("schema_", "hosts")}
-    planned = PlanDocument(**given, roles=list(roles), key=keys.name(key), hosts=hosts)
+    planned = PlanDocument(**given, roles=tuple(roles), key=keys.name(key), hosts=hosts)
     return planned.model_copy(update={"digest": digest(json.loads(planned.text))})
 
 
@@ -248,7 +248,7 @@ def _compared(name: str, planned: ReportedResource, item: Item) -> Iterator[str]
     yield from lines
     if not lines and (planned.verdict, planned.action) != (now.verdict, now.action):
         yield f"{name}: the plan said {_said(planned)}, now {_said(now)}"
-    elif not lines and list(now.known_after_apply) != planned.known_after_apply:
+    elif not lines and now.known_after_apply != planned.known_after_apply:
         yield f"{name}: what is known only after apply is no longer the same"
 
 

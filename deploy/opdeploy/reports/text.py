@@ -19,14 +19,13 @@ from opdeploy.rendering import NOTHING, printable, show
 from opdeploy.reports import document
 from opdeploy.reports.document import (
     Report,
-    ReportedDrift,
     ReportedHost,
     ReportedProperty,
     ReportedReboot,
     ReportedResource,
     ReportedStep,
 )
-from opdeploy.results import VERDICTS, DriftKind, Run
+from opdeploy.results import VERDICTS, Drift, DriftKind, Run
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 ABIDE: dict[Verdict, str] = {"in_sync": "=", "unknown": "?", "not_applicable": "·"}  # where there is nothing to do
@@ -182,7 +181,7 @@ def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[
         yield f"      last applied {minute(told.last_applied)}", "dim"
 
 
-def drift_lines(drift: ReportedDrift) -> Iterator[str]:
+def drift_lines(drift: Drift) -> Iterator[str]:
     """Where a difference comes from, since when it is known, and what of it is waived."""
     since = f"first seen {minute(drift.first_seen)}"
     yield f"{DRIFTS[drift.kind]}; {since}" + (f", last {minute(drift.last_seen)}" if drift.last_seen else "")
