@@ -59,7 +59,7 @@ def check(
     what = compiled(asked)
     run = new_run("drift", what)
     wanted = Options(budget=budget, host_budget=host_budget, second_try=True)
-    store, anew = unattended.opened(asked.store or default_folder())
+    store, anew = unattended.opened(asked.store or default_folder(), to_people=bool(urls))
     with closing(store), unattended.alone(store.folder, run):
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)

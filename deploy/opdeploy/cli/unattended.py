@@ -23,6 +23,7 @@ from opdeploy.model import ExitCode, OpdeployError
 from opdeploy.resources.values import Duration, span
 from opdeploy.results import HostResult, Run
 from opdeploy.store import Store, database
+from opdeploy.store.telling import has_spoken
 
 LONGEST = "7d"
 
@@ -114,16 +115,19 @@ def _told(text: str) -> str:
         return "it has just begun"
 
 
-def opened(folder: Path) -> tuple[Store, bool]:
-    """The store, and whether a broken one had to be set aside for it. As long as one lies there, every check says so."""
-    moved = database.set_aside(folder, datetime.now(UTC))
+def opened(folder: Path, to_people: bool) -> tuple[Store, bool]:
+    """The store, and whether it is a new one after a broken one, of which no check has said so yet: this one set it aside, or
+    one that was killed. `to_people`: there are some to tell. As long as a broken one lies there, every check says so.
+    """
+    database.set_aside(folder, datetime.now(UTC))
     store = Store.open(folder)
-    if moved:
-        terminal.say(f"error: the run store was broken: it is set aside as {moved}, and a new one begins\n{LOST}")
-    for path in database.aside(folder):
-        if path != moved:
-            terminal.say(f"warning: a broken run store lies in {path}: restore it from a backup, or delete it")
-    return store, moved is not None
+    aside = database.aside(folder)
+    anew = bool(aside) and not has_spoken(store, to_people)
+    if anew:
+        terminal.say(f"error: the run store was broken: it is set aside as {aside.pop()}, and a new one begins\n{LOST}")
+    for path in aside:
+        terminal.say(f"warning: a broken run store lies in {path}: restore it from a backup, or delete it")
+    return store, anew
 
 
 def say_unread(run: Run, code: ExitCode) -> None:

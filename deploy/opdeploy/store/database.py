@@ -176,9 +176,12 @@ def set_aside(folder: Path, now: datetime) -> Path | None:
         if not damage(path):
             return None
         aside = folder / f"{BROKEN}{now:%Y%m%dT%H%M%S.%f}"
-        for end in BESIDE:
-            if (old := Path(f"{path}{end}")).exists():
-                old.rename(f"{aside}{end}")
+        log = [end for end in BESIDE[1:] if Path(f"{path}{end}").exists()]
+        for end in log:
+            os.link(f"{path}{end}", f"{aside}{end}")
+        path.rename(aside)  # last: SQLite deletes a log that it finds without its database
+        for end in log:
+            Path(f"{path}{end}").unlink(missing_ok=True)
         return aside
 
 

@@ -12,6 +12,7 @@ LAST_TOLD = """
     SELECT json_extract(findings, '$.found') FROM runs
     WHERE told_at IS NOT NULL AND json_extract(findings, '$.scope') = ? ORDER BY told_at DESC, rowid DESC LIMIT 1
 """
+CHECKED = "SELECT count(finished_at), count(told_at) FROM runs WHERE command = 'drift'"
 
 
 def scope(inventory: str, narrowed: Sequence[str]) -> str:
@@ -32,3 +33,9 @@ def remember(store: Store, run_id: str, scope: str, found: Sequence[Sequence[str
     row = (json.dumps({"scope": scope, "found": found}), now, run_id)
     with store._writing() as db:
         db.execute("UPDATE runs SET findings = ?, told_at = ? WHERE run_id = ?", row)
+
+
+def has_spoken(store: Store, to_people: bool) -> bool:
+    """Whether any drift check in this store came as far as to say what it found."""
+    recorded, told = store._one(CHECKED)
+    return bool(told if to_people else recorded)
