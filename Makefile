@@ -35,9 +35,10 @@ browser:
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-# The README's picture, recorded from the real command.
-picture: .venv/run
+# The README's pictures, recorded from the real command.
+picture: .venv/dev browser
 	$(BIN)/python tools/record_plan.py
+	$(BIN)/python tools/record_report.py
 
 # For whoever changes a dependency: needs pip-tools.
 LOCK := CUSTOM_COMPILE_COMMAND='make lock' pip-compile -q --generate-hashes --strip-extras --allow-unsafe \

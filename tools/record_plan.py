@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +32,9 @@ def opdeploy(folder: Path, *arguments: str) -> str:
     return run.stdout
 
 
-def recorded() -> str:
+@contextmanager
+def tampered() -> Iterator[Path]:
+    """A folder with the lab's inventory, whose servers were set up and then changed by hand."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(PROJECT / "inventories" / "lab", folder / "inventories" / "lab", ignore=shutil.ignore_patterns(".lab"))
@@ -40,14 +44,16 @@ def recorded() -> str:
         try:
             opdeploy(folder, "apply", "--yes")
             opdeploy(folder, "lab", "tamper", "db1")
-            return opdeploy(folder, *SHOWN)
+            yield folder
         finally:
             opdeploy(folder, "lab", "down")
 
 
 def main() -> None:
+    with tampered() as folder:
+        recorded = opdeploy(folder, *SHOWN)
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True, highlight=False)  # noqa: SIM115
-    console.print(Text.from_ansi(f"$ opdeploy {' '.join(SHOWN)}\n{recorded()}"), soft_wrap=False)
+    console.print(Text.from_ansi(f"$ opdeploy {' '.join(SHOWN)}\n{recorded}"), soft_wrap=False)
     svg = console.export_svg(title="opdeploy", unique_id="plan")
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)  # no picture of ours asks another server for a font
     (PROJECT / "docs" / "plan.svg").write_text(svg, encoding="utf-8")

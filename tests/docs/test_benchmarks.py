@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import needs_browser
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
@@ -35,3 +36,13 @@ def test_a_big_push_needs_no_more_memory_than_a_small_one() -> None:
     assert counted == {size: stated[size] for size in ("1 MB", "20 MB")}
     (above,) = re.findall(r"above that of 1 MB: (-?[\d.]+) MB", done.stdout)
     assert float(above) < 5
+
+
+@pytest.mark.slow
+@needs_browser
+def test_the_reports_benchmark_opens_and_searches_every_page() -> None:
+    command = [sys.executable, "benchmarks/report_page.py", "--hosts", "3", "--rounds", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    stated = re.findall(r"^\| (\w[\w, ]* to [\w, ]*) \|(?: [\d.]+ \|){3}$", README, re.M)
+    assert stated == re.findall(r"^(.* to .*?): open", done.stdout, re.M) != []

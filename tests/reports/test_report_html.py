@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opdeploy.approvals import sign
+from opdeploy.cli.plan import command as plan
+from opdeploy.reports.csv import COLUMNS
 from opdeploy.reports.document import Report, as_json, report
 from opdeploy.reports.plan_file import plan_document
 from opdeploy.reports.report_html import as_html, facts, filters, lasting, sent
+from opdeploy.reports.text import ABIDE, SIGNS
 from opdeploy.results import Item, Run
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+PAGE = Path(__file__).parents[2] / "docs/reports.md"
 ALL = {"plan": runs.FLEET, "drift": reported.DRIFT, "apply": reported.APPLIED}
 
 
@@ -147,3 +152,15 @@ def _said(said: str, value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_said(said, item, name) for item in value]
     return said if isinstance(value, str) and value and name not in WORDS | TIMES else value
+
+
+def test_the_page_on_reports_names_every_format_column_filter_and_sign() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (forms,) = [option.type.choices for option in plan.params if option.name == "form"]
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.M))
+    assert set(forms) == rows
+    assert {f"`{column}`" for column in COLUMNS} <= set(re.findall(r"`\w+`", page.partition("## CSV")[2]))
+    assert [
+        name for name in [*filters(report(reported.DRIFT)), "outcome"] if name not in page.partition("Filters are")[2]
+    ] == []
+    assert [sign for sign in {*SIGNS.values(), ABIDE["unknown"]} if f"`{sign}`" not in page] == []
