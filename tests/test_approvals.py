@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -140,6 +142,15 @@ def test_any_other_text_is_refused(text: str, name: str) -> None:
 def test_a_key_and_its_comment_are_one_key() -> None:
     known = Policy.model_validate({"approvers": {"anna": public(ANNA) + " anna@audit"}, "rules": []})
     assert known.name_of(public(ANNA)) == "anna"
+
+
+def test_a_security_key_is_no_key_to_approve_with() -> None:
+    kind = "sk-ssh-ed25519@openssh.com"
+    parts = (kind.encode(), ANNA.public_key().public_bytes_raw(), b"ssh:")
+    line = f"{kind} {base64.b64encode(b''.join(len(part).to_bytes(4) + part for part in parts)).decode()}"
+    assert load_ssh_public_key(line.encode()) == ANNA.public_key(), "it holds one that cryptography reads"
+    with pytest.raises(ValidationError, match="expected a public key as 'ssh-keygen"):
+        Policy.model_validate({"approvers": {"anna": line}, "rules": []})
 
 
 # ---------------------------------------------------------------- what is refused, and in which words

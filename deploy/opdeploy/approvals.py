@@ -55,9 +55,10 @@ def moment(at: datetime) -> str:
 
 
 def _public(line: str) -> str:
-    """Without its comment, so that two lines of one key are the same text."""
+    """Without its comment, so that two lines of one key are the same text. A plain key: a security key (sk-…) signs in a form
+    of its own, and of a certificate nobody would see the end."""
     try:
-        key = load_ssh_public_key(line.strip().encode())
+        key = load_ssh_public_key(line.strip().encode()) if line.split()[:1] == ["ssh-ed25519"] else None
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):

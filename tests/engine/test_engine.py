@@ -107,6 +107,8 @@ def test_a_host_that_fails_says_why_in_one_line_and_the_others_carry_on(db1: Box
     assert "\n" not in failed.error
     assert failed.hint
     assert planned.status == "changes"
+    assert (failed.evidence.reads, failed.evidence.agents) == ((), ()), "nothing was sent to it"
+    assert planned.evidence.reads
 
 
 @pytest.mark.parametrize(

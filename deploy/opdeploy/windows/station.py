@@ -136,9 +136,10 @@ class Station:
         return [answer for answer in answers[: len(writes)] if isinstance(answer, Failure)]
 
     def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
-        self._sent |= {(isinstance(one, Write), one.told) for call in calls for one in (call, *call.args.get("order", ()))}
         try:
-            answers = self._open(write=writes > 0).ask(calls, writes=writes, deadline=seconds)
+            session = self._open(write=writes > 0)
+            self._sent |= {(isinstance(one, Write), one.told) for call in calls for one in (call, *call.args.get("order", ()))}
+            answers = session.ask(calls, writes=writes, deadline=seconds)
         except HostError:
             self.lost = True
             raise
