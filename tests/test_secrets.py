@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from approvers import KEYS, key_file
 from fleet import PASSWORDS, Fleet, fleet
 from lab_practice import HOSTS
 from postbox import TOKEN, named, postbox
@@ -168,9 +167,7 @@ def _play(story: Said) -> None:
 
 
 def _signed(story: Said, plan: str) -> None:
-    key = story.fleet.folder / "anna.key"
-    key.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    key.chmod(0o600)
+    key = key_file(story.fleet.folder, "anna.key", KEYS["anna"])
     story.run("approve", plan, "--key", str(key), "--as", "anna", "--note", "read it", where=False)
     story.run("approve", plan, "--list", "--format", "json", where=False)
 

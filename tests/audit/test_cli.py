@@ -13,7 +13,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from fleet import Done, Fleet, fleet
+from command_line import Done
+from fleet import Fleet, fleet
 from lab_practice import PROJECT, writes_in
 
 from opdeploy.calls import NAMED_BY

@@ -11,14 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import jsonschema
 import pytest
-from cryptography.hazmat.primitives import serialization
+from approvers import KEYS, configure, key_file
+from command_line import Done
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fleet import Done, Fleet, fleet
+from fleet import Fleet, fleet
 from lab_practice import PROJECT
 
 from opdeploy.approvals import Need, Policy, SignedApproval, fingerprint, judged, openssh, sign
@@ -29,19 +31,9 @@ from opdeploy.reports.plan_file import PlanDocument, read_plan
 from opdeploy.results import Approval
 from opdeploy.store.records import NAME
 
-KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number, name in enumerate(["anna", "berg"])}
 STRANGER = Ed25519PrivateKey.from_private_bytes(b"x" * 32)
 RULES = "rules:\n- kinds: [firewall_rule, local_user]\n  approvals: 2\n"
 ONLY = ("--limit", "ts1", "--role", "firewall")
-SOMEBODY = 4711  # nobody's files here are this account's
-
-
-def key_file(folder: Path, name: str, key: Ed25519PrivateKey, form: str = "OpenSSH", passphrase: bytes = b"") -> Path:
-    way = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    path = folder / name
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, form), way))
-    path.chmod(0o600)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +48,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def configured(made: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Gives this machine a policy with these rules, which another account owns."""
-    folder = tmp_path / "etc"
-    folder.mkdir(0o755)
-    config, policy = folder / "config.yml", folder / "policy.yml"
-    config.write_text("policy: policy.yml\n")
-    monkeypatch.setenv("OPDEPLOY_CONFIG", str(config))
-    monkeypatch.setattr(os, "geteuid", lambda: SOMEBODY)
-
-    def configure(rules: str) -> None:
-        lines = "".join(f"  {name}: {openssh(key.public_key())} {name}@audit\n" for name, key in KEYS.items())
-        policy.write_text(f"approvers:\n{lines}{rules}")
-        for path in (config, policy):
-            path.chmod(0o644)
-
-    configure(RULES)
-    return configure
+    configured = partial(configure, tmp_path / "etc", monkeypatch)
+    configured(RULES)
+    return configured
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clock import Clock, stopped
+from command_line import opdeploy
 from night import PASSWORD, Night, night_in
 
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.lab import tampering
 from opdeploy.lab.windows import servers
 
@@ -24,27 +23,16 @@ SHOWN = re.compile(r"^<!-- (?P<name>[\w ]+) -->\n```\w*\n(?P<text>.*?)^```$", re
 ON_PAGE = {found["name"]: found["text"] for found in SHOWN.finditer(PAGE)}
 
 
-class Clock(datetime):
-    """Noon of a day in November 2026: the same date wherever the test runs."""
-
-    day = 20
-
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-        return datetime(2026, 11, cls.day, 12, tzinfo=UTC)
-
-
 @dataclass
 class Nights:
     night: Night
-    capsys: pytest.CaptureFixture[str]
 
     def said(self, *arguments: str, day: int) -> tuple[int, str]:
         """A command on a day of November, its exit code and what it printed above the agent's digest."""
         Clock.day = day
         store = self.night.folder / "store"
-        code = run([*arguments, "-i", str(self.night.write()), "--store", str(store)], Place(store))
-        return code, self.capsys.readouterr().out.partition("\nsent to the hosts")[0]
+        done = opdeploy(*arguments, "-i", str(self.night.write()), "--store", str(store), store=store)
+        return done.code, done.out.partition("\nsent to the hosts")[0]
 
     def found(self, day: int, *more: str) -> tuple[int, dict[str, Any]]:
         """What a check says of each difference."""
@@ -69,16 +57,15 @@ class Nights:
 
 
 @pytest.fixture
-def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Nights]:
-    for module in ("cli.compiled", "store.records"):
-        monkeypatch.setattr(f"opdeploy.{module}.datetime", Clock)
+def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+    stopped(monkeypatch, "cli.compiled", "store.records")
     monkeypatch.setenv(PASSWORD, servers.PASSWORD)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
     with night_in(tmp_path) as night:
         night.box("db1")
         night.hosts["db1"] = json.loads(json.dumps(night.hosts["db1"]))  # the rules are shared by every night
-        yield Nights(night, capsys)
+        yield Nights(night)
 
 
 RULE, EXTRA = "firewall_rule/OP-Firebird-In", f"firewall_rule/{tampering.UNMANAGED}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import Done, Fleet, fleet
+from command_line import Done
+from fleet import Fleet, fleet
 from lab_practice import desired_by_host
 
 from opdeploy.model import ExitCode

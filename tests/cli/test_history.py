@@ -16,10 +16,9 @@ import jsonschema
 import past
 import pytest
 import runs
+from command_line import Done, opdeploy
 from night import night_in
 
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.results import Item
 from opdeploy.store import Store
 
@@ -30,23 +29,13 @@ APPLIED = replace(past.EXTRA, outcome="applied")
 
 
 @dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
 class Desk:
     """Somebody who looks at a store."""
 
     folder: Path
-    capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> Done:
-        code = run(["history", *arguments, "--store", str(self.folder)], Place(self.folder))
-        shown = self.capsys.readouterr()
-        return Done(code, shown.out, shown.err)
+        return opdeploy("history", *arguments, "--store", str(self.folder), store=self.folder)
 
     def listed(self, *arguments: str) -> list[dict[str, Any]]:
         document = json.loads(self("list", *arguments, "--format", "json").out)
@@ -59,13 +48,13 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+def desk(tmp_path: Path) -> Desk:
     """Three days: a plan, an apply of it, and one that was killed."""
     with closing(Store.open(tmp_path)) as store:
         past.planned(store, "2026-11-01")
         past.applied(store, "2026-11-02", APPLIED, FAILED)
         past.killed(store, "2026-11-03", during=Item(runs.LATER))
-    return Desk(tmp_path, capsys)
+    return Desk(tmp_path)
 
 
 PLAN, APPLY, KILLED = (past.run_id(f"2026-11-0{day}", ending) for day, ending in ((1, "0a0a0a"), (2, "0b0b0b"), (3, "0c0c0c")))
@@ -195,19 +184,19 @@ def test_what_is_not_clear_is_64(desk: Desk, arguments: tuple[str, ...], said: s
 
 
 def test_looking_where_no_store_is_makes_none(desk: Desk, tmp_path: Path) -> None:
-    nowhere = Desk(tmp_path / "nowhere", desk.capsys)
+    nowhere = Desk(tmp_path / "nowhere")
     done = nowhere("list")
     assert (done.code, "no run store here" in done.err) == (64, True)
     assert not nowhere.folder.exists()
 
 
 @pytest.mark.slow
-def test_what_a_command_printed_is_what_the_history_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_command_printed_is_what_the_history_shows(tmp_path: Path) -> None:
     with night_in(tmp_path) as night:
         night.box("db1")
         night.host("away", 1)
         printed = [night.run(*command).out for command in (("plan",), ("apply", "--yes"), ("drift", "check"))]
-    desk = Desk(tmp_path / "state/opdeploy", capsys)
+    desk = Desk(tmp_path / "state/opdeploy")
     shown = [desk("show", one).out.partition("\n\n")[2] for one in reversed(desk.ids())]
     assert shown == printed
     assert "3 applied" in printed[1]

@@ -13,11 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 from click.testing import CliRunner
+from command_line import Done, opdeploy
 from roles_at_hand import ENVIRONMENT, inventory
 
 from opdeploy.cli.app import app
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.store import Store
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/steps.schema.json").read_text(encoding="utf-8"))
@@ -33,27 +32,17 @@ SIGNED = ("--by", "anna", "--note", "disk B is in the safe")
 
 
 @dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
 class Desk:
     """A practice of two hosts, and somebody at its keyboard."""
 
     folder: Path
-    capsys: pytest.CaptureFixture[str]
 
     def write(self, **steps: list[dict[str, str]]) -> None:
         inventory(self.folder / "practice", {host: {"resources": {"manual_step": found}} for host, found in steps.items()})
 
     def __call__(self, *arguments: str) -> Done:
         where = ("-i", str(self.folder / "practice"), "--store", str(self.folder / "store"))
-        code = run(["step", *arguments, *where], Place(self.folder))
-        shown = self.capsys.readouterr()
-        return Done(code, shown.out, shown.err)
+        return opdeploy("step", *arguments, *where, store=self.folder)
 
     def listed(self) -> list[dict[str, Any]]:
         document = json.loads(self("list", "--format", "json").out)
@@ -68,10 +57,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    made = Desk(tmp_path, capsys)
+    made = Desk(tmp_path)
     made.write(db1=[ACTIVATE], backup1=[ACTIVATE, DISK])
     return made
 

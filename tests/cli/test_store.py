@@ -5,25 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import past
 import pytest
+from command_line import Done, opdeploy
 
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.store import Store, database, history
 from opdeploy.store.database import NAME
 
 APPLIED = replace(past.EXTRA, outcome="applied")
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
 
 
 Desk = Callable[..., Done]
@@ -39,13 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(folder: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
-    def asked(*arguments: str) -> Done:
-        code = run(["store", *arguments, "--store", str(folder)], Place(folder))
-        shown = capsys.readouterr()
-        return Done(code, shown.out, shown.err)
-
-    return asked
+def desk(folder: Path) -> Desk:
+    return lambda *arguments: opdeploy("store", *arguments, "--store", str(folder), store=folder)
 
 
 def spoil(folder: Path) -> None:
@@ -118,10 +105,9 @@ def test_what_keeps_a_whole_store_from_use_is_1_too(desk: Desk, folder: Path) ->
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("check", "--set-aside"), ("prune",), ("export",)])
-def test_where_no_store_is_none_is_made(arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["store", *arguments, "--store", str(tmp_path / "no")], Place()) == 64
-    shown = capsys.readouterr()
-    assert (shown.out, "error: " in shown.err) == ("", True)
+def test_where_no_store_is_none_is_made(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = opdeploy("store", *arguments, "--store", str(tmp_path / "no"))
+    assert (done.code, done.out, "error: " in done.err) == (64, "", True)
     assert not (tmp_path / "no").exists()
 
 

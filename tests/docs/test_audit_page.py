@@ -9,18 +9,14 @@ import shlex
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from approvers import KEYS, configure, key_file
+from clock import Clock, stopped
+from command_line import opdeploy
 from night import PASSWORD, Night, night_in
 
-from opdeploy.approvals import openssh
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.lab import tampering
 from opdeploy.lab.windows import servers
 
@@ -29,7 +25,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 PIECE = re.compile(
     r"^<!-- (?P<done>[^\n]*) -->$|^```(?P<form>session|yaml waivers.yml)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-KEY = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
 # Of another run, another build or another machine they are others.
 CHANGING = [
     (re.compile(r"sha256:[0-9a-f]{16,64}…?"), "sha256:…"),
@@ -39,28 +34,15 @@ CHANGING = [
 ]
 
 
-class Clock(datetime):
-    """Noon of a day in November 2026."""
-
-    day = 19
-
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-        return datetime(2026, 11, cls.day, 12, tzinfo=UTC)
-
-
 @dataclass
 class Story:
     night: Night
-    capsys: pytest.CaptureFixture[str]
 
     def said(self, command: str) -> str:
         program, *arguments = shlex.split(command)
         assert program == "opdeploy"
-        self.capsys.readouterr()
-        run(arguments, Place())
-        told = self.capsys.readouterr()
-        text = told.out + told.err
+        done = opdeploy(*arguments)
+        text = done.out + done.err
         for changing, shown in CHANGING:
             text = changing.sub(shown, text)
         return "".join(f"{line.rstrip()}\n" for line in text.replace(str(self.night.folder), "").splitlines())
@@ -82,41 +64,25 @@ class Story:
 
 
 @pytest.fixture
-def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
-    for module in ("cli.compiled", "store.records", "cli.approving", "cli.approve"):
-        monkeypatch.setattr(f"opdeploy.{module}.datetime", Clock)
+def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
+    stopped(monkeypatch, "cli.compiled", "store.records", "cli.approving", "cli.approve", day=19)
     monkeypatch.setenv(PASSWORD, servers.PASSWORD)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOGNAME", "carl")
     monkeypatch.setattr(socket, "gethostname", lambda: "controller")
     monkeypatch.chdir(tmp_path)
-    Clock.day = 19
     with night_in(tmp_path) as night:
         for name in ("db1", "ts1"):
             night.box(name)
         night.hosts = json.loads(json.dumps(night.hosts))
         night.write()
-        assert run(["apply", "--yes", "-i", "inventory"], Place()) == 0
+        assert opdeploy("apply", "--yes", "-i", "inventory").code == 0
         for host in night.hosts.values():
             host["firewall"]["rules"]["OP-Web-In"]["local_ports"] = 8445
         night.write()
-        _policy(tmp_path, monkeypatch)
-        yield Story(night, capsys)
-
-
-def _policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As another account's, and a key to sign with."""
-    (folder / "etc").mkdir(mode=0o755)
-    (folder / "etc/config.yml").write_text("policy: policy.yml\n")
-    rules = "rules:\n- kinds: [firewall_rule]\n"
-    (folder / "etc/policy.yml").write_text(f"approvers: {{anna: {openssh(KEY.public_key())}}}\n{rules}")
-    for path in (folder / "etc").iterdir():
-        path.chmod(0o644)
-    monkeypatch.setenv("OPDEPLOY_CONFIG", str(folder / "etc/config.yml"))
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    (folder / "anna.key").write_bytes(KEY.private_bytes(*form))
-    (folder / "anna.key").chmod(0o600)
+        configure(tmp_path / "etc", monkeypatch, "rules:\n- kinds: [firewall_rule]\n  by: [anna]\n")
+        key_file(tmp_path, "anna.key", KEYS["anna"])
+        yield Story(night)
 
 
 def test_the_page_is_what_happens(story: Story) -> None:

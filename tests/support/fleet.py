@@ -5,31 +5,21 @@ Unlike `practice.py`, whose commands and lab are processes of their own, this on
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import Done, opdeploy
 from lab_practice import PASSWORDS, copied
 from labs import Box, box
 
-from opdeploy.cli import ending
-from opdeploy.cli.place import Place
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
 
 PORT = re.compile(r"ansible_port: \d+")
 SERVERS = {"db1": servers.database_server, "backup1": servers.backup_station, "ts1": servers.terminal_server}
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
 
 
 @dataclass
@@ -48,15 +38,11 @@ class Fleet:
         return self.folder / "store"
 
     def run(self, *arguments: str, where: bool = True) -> Done:
-        """One command with this inventory and run store, as `main` runs it."""
+        """One command with this inventory and run store."""
         inventory = ("-i", str(self.inventory)) if where else ()
         needs_store = where and arguments[0] != "inventory" and "--store" not in arguments
         store = ("--store", str(self.store)) if needs_store else ()
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = ending.run([*arguments, *inventory, *store], Place(self.store))
-        assert "Traceback" not in out.getvalue() + err.getvalue()
-        return Done(code, out.getvalue(), err.getvalue())
+        return opdeploy(*arguments, *inventory, *store, store=self.store)
 
     def states(self) -> dict[str, str]:
         return {name: dump(made.state) for name, made in self.boxes.items()}
