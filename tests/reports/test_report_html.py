@@ -73,8 +73,8 @@ def test_a_value_stands_there_once() -> None:
 
 
 def test_that_nothing_was_written_is_said_only_where_it_is_known() -> None:
-    assert facts(report(reported.DRIFT))["sent"] == "only reads, nothing that writes, to 2 of 3 servers"
-    assert facts(report(reported.APPLIED))["sent"] == "reads and writes, to 2 of 2 servers"
+    assert facts(report(reported.DRIFT))["sent"] == "reads to 2 of 3 servers, nothing that writes"
+    assert facts(report(reported.APPLIED))["sent"] == "reads to 2 of 2 servers, writes to 1"
     assert facts(report(runs.FLEET))["sent"] == "not recorded"
 
 

@@ -87,10 +87,12 @@ def facts(report: Report) -> dict[str, str]:
 def _proof(report: Report) -> str:
     """Nothing is claimed of a server of which nothing is recorded."""
     known = [host.evidence for host in report.hosts if host.evidence.agents]
+    written = sum(bool(one.writes) for one in known)
     if not known:
         return "not recorded"
-    what = "reads and writes" if any(one.writes for one in known) else "only reads, nothing that writes"
-    return f"{what}, to {len(known)} of {len(report.hosts)} servers"
+    return (
+        f"reads to {len(known)} of {len(report.hosts)} servers, {f'writes to {written}' if written else 'nothing that writes'}"
+    )
 
 
 def approvals(report: Report) -> tuple[str, Sequence[tuple[str, ...]]]:
@@ -198,7 +200,7 @@ def notes(told: ReportedResource, created_at: str) -> Iterator[str]:
     if told.drift:
         yield from text.drift_lines(told.drift)
         yield f"known {lasting(told.drift.first_seen, created_at)}"
-    if told.last_applied:
+    if told.last_applied and text.differs(told):
         yield f"last applied {text.minute(told.last_applied)}"
 
 
