@@ -55,6 +55,12 @@ def test_a_product_without_a_state_is_no_answer(product: dict[str, Any]) -> None
     assert said("Normal", True, True, products=[product]) == "unknown"
 
 
+@pytest.mark.parametrize("products", [Failure("Access denied", id="HRESULT 0x80041003,…"), [{"productState": 344064}]])
+def test_its_own_word_that_it_is_not_active_is_enough(products: Any) -> None:
+    assert said("Not running", False, False, products=products) == "Defender is not active here (AMRunningMode: Not running)"
+    assert said("Normal", True, True, products=products) == "unknown"
+
+
 def test_no_row_at_all_is_unknown() -> None:
     answered = {defender.READS["status"].key: [], defender.READS["products"].key: []}
     with pytest.raises(Unknown, match="answered nothing"):

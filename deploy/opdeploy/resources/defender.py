@@ -1,10 +1,10 @@
 """Whether Microsoft Defender is the antivirus that guards a host, by the host's own word.
 
-`Get-MpComputerStatus` tells: AMRunningMode is Normal where Defender is active (Microsoft, 'Microsoft Defender Antivirus
-compatibility'). In passive mode AMServiceEnabled and AntivirusEnabled stay true, so a Defender without AMRunningMode can only
-be known to be off; Microsoft's description of the class (2018) has none, and which update of Server 2016 brings it is not
-verified. On Windows 10 and 11 Security Center names the other products. A server has no Security Center: another product
-beside an active Defender is not seen there.
+`Get-MpComputerStatus` tells: AMRunningMode is Normal where Defender is active (Microsoft, 'Microsoft Defender Antivirus in
+Windows', which names every mode but "Not running", that is only seen). In passive mode AMServiceEnabled and AntivirusEnabled
+stay true, so a Defender without AMRunningMode can only be known to be off; platform 4.18.2008.9 of August 2020 brought it, by
+its release notes. On Windows 10 and 11 Security Center names the other products. A server has no Security Center: another
+product beside an active Defender is not seen there.
 """
 
 from __future__ import annotations
@@ -28,11 +28,21 @@ STANDING_BACK = ("passive", "passive mode", "sxs passive mode", "edr block mode"
 STOPPED = "HRESULT 0x800106ba"  # what the Defender cmdlets answer while its service does not run
 NOT_THERE = {"CommandNotFoundException": "Defender is not installed here", STOPPED: "Defender does not run here"}
 NO_SECURITY_CENTER = "HRESULT 0x8004100e"  # no such namespace
+TOO_OLD = (
+    "Defender is too old to say in which mode it runs (AMRunningMode, since platform 4.18.2008.9): "
+    "it may be active or passive; update it, or say for this host which antivirus guards it"
+)
 
 
 def standing_back(answers: Answers) -> str:
     """Why Defender is not active here; '' where it is. Raises `Unknown` where the host does not say, or contradicts itself."""
-    why, others = _by_its_status(answers), ", ".join(_others(answers))
+    why = _by_its_status(answers)
+    try:
+        others = ", ".join(_others(answers))
+    except Unknown:
+        if why:  # its own word is enough
+            return why
+        raise
     if others and not why:
         raise Unknown(f"Defender says that it is active, and Windows Security Center that {others} is on")
     return f"{why}; {others} is on, Windows Security Center says" if others else why
@@ -56,7 +66,7 @@ def _judged(status: Mapping[str, Any]) -> str:
     if off := [name for name, value in enabled.items() if value is False]:
         return f"Defender is not active here ({off[0]}: False)"
     if not mode:
-        raise Unknown("Defender is too old to say in which mode it runs (AMRunningMode): it may be active or passive")
+        raise Unknown(TOO_OLD)
     if mode.lower() != ACTIVE or None in enabled.values():
         raise Unknown(f"whether Defender is active is not clear from Get-MpComputerStatus (AMRunningMode: {mode})")
     return ""
