@@ -203,10 +203,10 @@ def _writes(change: Change[Any], world: World, lists: Sequence[Write]) -> Writes
 def plan_one(managed: Managed, world: World) -> Change[Any]:
     """One resource against what is known now: the difference, or why there is none to tell. A role's reason stays with it."""
     change = _planned(managed, world)
-    if managed.why in change.reason:
-        return change
+    unseen = change.resource.unseen(change) if change.action != "none" else ""
+    more = [text for text in (unseen, managed.why) if text not in change.reason]
     kind = NotOurs if isinstance(change.reason, NotOurs) else str
-    return replace(change, reason=kind(f"{change.reason}; {managed.why}"))
+    return replace(change, reason=kind("; ".join(filter(None, (change.reason, *more))))) if more else change
 
 
 def _planned(managed: Managed, world: World) -> Change[Any]:

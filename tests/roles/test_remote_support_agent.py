@@ -56,6 +56,8 @@ def leave_a_client(tmp_path: Path, server: Box) -> None:
 def test_the_plan_of_a_server_without_it(tmp_path: Path, server: Box) -> None:
     assert plan_text(tmp_path, job(tmp_path, server, SETTINGS)) == (
         "  + package            ScreenConnect Client (0123456789abcdef)        remote_support_agent\n"
+        "      its installer: (secret) (SHA-256 ff7abad3f07421949532300058cf6793a1b840cfc4ffcfc379229dbb5c062872, "
+        "signed by CN=ScreenConnect (simulated); CN=opdeploy lab CA), as the session's user\n"
         "      may need a reboot\n"
         "  + service            ScreenConnect Client (0123456789abcdef)        remote_support_agent\n"
         "      start_mode       known after apply → automatic\n"

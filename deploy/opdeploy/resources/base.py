@@ -219,6 +219,10 @@ class Resource(BaseModel):
         """What whoever reads this change must know of it besides: an assumption, why it differs; '' if nothing."""
         return ""
 
+    def unseen(self, change: Change[Any]) -> str:
+        """What a change would do that none of its properties tells, for who approves it: what is run; '' if nothing."""
+        return ""
+
     def refusal(self, machine: Machine) -> str:
         """Why this kind is not for such a host at all; '' if it is."""
         return ""
@@ -373,11 +377,7 @@ class Scope:
     @property
     def why(self) -> str:
         where = f"{self.kind.SCOPE} {self.of}"
-        return (
-            f"{NOT_NAMED}, {where} is exact"
-            if self.exact
-            else f"{NOT_NAMED}: only reported, since {where} is not exact"
-        )
+        return f"{NOT_NAMED}, {where} is exact" if self.exact else f"{NOT_NAMED}: only reported, since {where} is not exact"
 
 
 class Owned(Resource):

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationInfo, mode
 from opdeploy.formats import command_line
 from opdeploy.formats.uninstall import InstalledProgram
 from opdeploy.model import Secret, Unknown
+from opdeploy.rendering import show
 from opdeploy.resources.values import LocalPath, Text
 
 Type = Literal["msi", "inno", "nsis", "installshield", "burn", "exe"]
@@ -81,6 +82,10 @@ class Source(BaseModel):
         if sum(one is not None for one in (self.file, self.url, self.path)) != 1:
             raise ValueError("expected one of file (below files/), url and path (on the host)")
         return self
+
+    @property
+    def told(self) -> str:
+        return f"files/{self.file.name}" if self.file else show(self.url or self.path)
 
     def place(self, folder: str, type: Type) -> str:
         """Where it stands on the host when it runs: under its own name, which repairs and patches of an MSI look for."""

@@ -257,6 +257,15 @@ class Package(Scoped):
             notes.append("what is there is newer: its installer may refuse to go back")
         return "; ".join(notes)
 
+    def unseen(self, change: Change[Any]) -> str:
+        """Which installer, as whom and with which arguments: an approval of the package is one of these."""
+        if self.source is None or self.absent or not self._starts(change):
+            return ""
+        signed = f", signed by {self.signer.subject}; {self.signer.issuer}" if self.signer else ""
+        who = "SYSTEM" if self.run_as == "system" else "the session's user"
+        told = f", told {self.arguments}" if self.arguments else ""
+        return f"its installer: {self.source.told} (SHA-256 {self.sha256}{signed}), as {who}{told}"
+
     @property
     def _what(self) -> str:
         return "uninstaller" if self.absent else "installer"
