@@ -95,7 +95,7 @@ def test_an_event_tells_who_what_and_what_came_of_it(db1: Box, store: Store) -> 
 
 
 def _run_id(store: Store) -> str:
-    return str(store._one("SELECT run_id FROM runs")[0])
+    return str(store.row("SELECT run_id FROM runs")[0])
 
 
 def test_one_that_did_it_all_has_the_other_id_and_windows_shows_it(db1: Box, store: Store) -> None:
@@ -123,6 +123,12 @@ def practice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Des
     """The lab's database server, which has the role."""
     monkeypatch.setattr(fleet, "Station", lambda *args, **given: Station(*args, pause=lambda seconds: None, **given))
     return tmp_path / "lab", desired_by_host(tmp_path / "lab")["db1"]
+
+
+def test_a_secret_that_stands_in_another_value_is_not_in_it_either() -> None:
+    held = Secret("Zq8-token", "env:OP")
+    one = RegistryValue(path="SOFTWARE\\OP", type="string", data=f"it was {held.reveal()} once")
+    assert "data: – → it was (secret) once" in _text(_item(one).change)
 
 
 def test_nothing_that_a_snapshot_hides_is_in_it() -> None:

@@ -34,8 +34,7 @@ def events(result: HostResult, run: Run) -> list[Write]:
     if not any(item.outcome in ("applied", "failed") for item in told):
         return []
     whole = not result.error and all(item.outcome == "applied" for item in told)
-    whys = _clean([_why(item) for item in told])
-    lines = [line for item, why in zip(told, whys, strict=True) for line in _item(item, why)]
+    lines = _clean([line for item in told for line in _item(item)])
     return [_event(whole, text) for text in _parts(list(_head(result, told, run)), lines)]
 
 
@@ -55,10 +54,10 @@ def _head(result: HostResult, told: Sequence[Item], run: Run) -> Iterator[str]:
         yield f"Windows was started anew; up since {result.reboot.done[:19].replace('T', ' ')} UTC"
 
 
-def _item(item: Item, why: str) -> Iterator[str]:
-    hidden = tokens.properties(item.change.resource)
+def _item(item: Item) -> Iterator[str]:
+    hidden, why = tokens.properties(item.change.resource), _why(item)
     action = "" if item.change.action == "none" else f"{item.change.action}, "
-    head = f"{printable(item.id)}: {action}{OUTCOMES[str(item.outcome)]}"
+    head = f"{item.id}: {action}{OUTCOMES[str(item.outcome)]}"
     yield f"{head}: {why}" if why else head
     for name, each in item.change.properties.items():
         values = "changed, its values are not written here" if name in hidden else f"{show(each.before)} → {show(each.after)}"
