@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import PurePath
 from typing import Literal, NamedTuple
 
+from opdeploy.memory import WHOLE, differing
 from opdeploy.model import ExitCode
 from opdeploy.rendering import printable
 from opdeploy.results import HostResult, Item, Run
@@ -20,15 +21,22 @@ from opdeploy.results import HostResult, Item, Run
 LONGEST_REASON = 300  # characters of why a host was not read, or the check failed
 BUG = re.compile(r"(a bug: \w+): .*", re.DOTALL)  # as the engine tells one, in words that may quote anything
 CUT = "… 1,000,000 more lines"
+EXPIRED = "waiver expired"
 
 
 class Finding(NamedTuple):
-    """One thing that is not as it should be. `what` is ``service/Spooler``, '' for the host as a whole."""
+    """One thing that is not as it should be. `what` is ``service/Spooler``, '' for the host as a whole; `properties` which of
+    its differ, or that it is missing or too much."""
 
     host: str
     what: str
     state: str
     properties: str = ""
+
+    @property
+    def about(self) -> tuple[str, str, bool]:
+        """What stays the same while its state changes; a waiver is not the resource that it names."""
+        return self.host, self.what, self.state == EXPIRED
 
     def __str__(self) -> str:
         told = f"{self.host}: {self.what} ({self.state})" if self.what else f"{self.host}: {self.state}"
@@ -57,9 +65,7 @@ def findings(run: Run) -> tuple[Finding, ...]:
     """Every difference that counts, every host that was not read and every waiver that ended, sorted."""
     found = {one for host in run.hosts for one in _of(host)}
     ended = {
-        Finding(use.hosts, use.resource, "waiver expired", ", ".join(use.properties))
-        for use in run.waivers
-        if use.state == "expired"
+        Finding(use.hosts, use.resource, EXPIRED, ", ".join(use.properties)) for use in run.waivers if use.state == "expired"
     }
     return tuple(sorted(found | ended))
 
@@ -69,7 +75,7 @@ def _of(host: HostResult) -> Iterator[Finding]:
         yield Finding(host.name, "", host.status)
     for item in host.items:
         if item.code != ExitCode.OK:
-            yield Finding(host.name, item.id, _state(item), ", ".join(_properties(item)))
+            yield Finding(host.name, item.id, _state(item), _properties(item))
 
 
 def _state(item: Item) -> str:
@@ -78,9 +84,11 @@ def _state(item: Item) -> str:
     return item.drift.kind.replace("_", " ") if item.drift else "differs"
 
 
-def _properties(item: Item) -> list[str]:
+def _properties(item: Item) -> str:
+    if differing(item.change) == (WHOLE,):
+        return "too much" if item.change.resource.absent else "missing"
     waived = {name for waiver in item.drift.waived for name in waiver.properties} if item.drift else set()
-    return sorted(set(item.change.properties) - waived)
+    return ", ".join(sorted(set(item.change.properties) - waived))
 
 
 def remembered(run: Run, before: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -97,12 +105,10 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
     unread = [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
     known = frozenset(before)
     new = [str(one) for one in now if one.what and one not in known]
-    there = {(one.host, one.what) for one in now}
-    gone = [str(one) for one in before if (one.host, one.what) not in there]
     wrong = [*wrong, *([] if run.hosts else ["no host was read: there was none"])]
-    if not (wrong or unread or new or gone):
+    sections = (("went wrong", wrong), ("could not be read", unread), ("new or changed", new), *_over(run, before, now))
+    if not any(lines for _, lines in sections):
         return None
-    sections = (("went wrong", wrong), ("could not be read", unread), ("new or changed", new), ("gone", gone))
     counts = ", ".join(f"{len(lines)} {name}" for name, lines in sections if lines)
     same = sum(one in known and one.what != "" for one in now)
     return Message(
@@ -111,6 +117,18 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
         f"exit code {int(run.code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
         "failure" if wrong or unread else "warning" if new else "info",
     )
+
+
+def _over(run: Run, before: Sequence[Finding], now: Sequence[Finding]) -> Iterator[tuple[str, list[str]]]:
+    """What is told no more, by why."""
+    there, hosts = {one.about for one in now}, {host.name for host in run.hosts}
+    gone = [one for one in before if one.about not in there]
+    here = [one for one in gone if one.host in hosts or one.state == EXPIRED]
+    waived = {(host.name, item.id, False) for host in run.hosts for item in host.items if _state(item) == "waived"}
+    yield "read again", [one.host for one in here if not one.what]
+    yield "waived now", [str(one) for one in here if one.about in waived]
+    yield "settled", [str(one) for one in here if one.what and one.about not in waived]
+    yield "not checked any more", list(dict.fromkeys(one.host for one in gone if one not in here))
 
 
 def _section(name: str, lines: Sequence[str]) -> Iterator[str]:

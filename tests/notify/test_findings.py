@@ -44,6 +44,14 @@ def test_a_finding_names_host_resource_class_and_properties_sorted_and_no_value(
     ]
 
 
+def test_that_something_is_missing_or_too_much_is_said_without_its_properties() -> None:
+    run = night(runs.host("db1", differs(runs.EXTRA), differs(runs.FEATURE)))
+    assert [str(one) for one in findings(run)] == [
+        "db1: service/Leftover (corrective): too much",
+        "db1: windows_feature/NET-Framework-Core (corrective): missing",
+    ]
+
+
 def test_one_that_was_not_classified_just_differs() -> None:
     assert [one.state for one in findings(night(runs.host("db1", Item(STOPPED))))] == ["differs"]
 
@@ -90,28 +98,44 @@ def test_a_new_difference_is_told_and_the_same_again_is_not() -> None:
     assert message(FIRST, findings(FIRST)) is None
 
 
-def test_what_is_gone_is_told_and_what_stays_is_counted() -> None:
+def test_what_is_settled_is_told_and_what_stays_is_counted() -> None:
     said = message(night(runs.host("db1", differs(OTHER))), findings(FIRST))
     assert said
-    assert (said.title, said.kind) == ("opdeploy: 1 gone (lab)", "info")
-    assert said.lines == ("gone:", "- db1: service/Spooler (corrective): start_mode, state", "as before: 1")
+    assert (said.title, said.kind) == ("opdeploy: 1 settled (lab)", "info")
+    assert said.lines == ("settled:", "- db1: service/Spooler (corrective): start_mode, state", "as before: 1")
 
 
 @pytest.mark.parametrize(
     "item", [differs(runs.service("Spooler", state=("running", "stopped"))), differs(STOPPED, "intentional")]
 )
-def test_another_property_or_class_of_the_same_is_changed_and_not_gone(item: Item) -> None:
+def test_another_property_or_class_of_the_same_is_changed_and_not_settled(item: Item) -> None:
     before = findings(night(runs.host("db1", differs(STOPPED))))
     assert "new or changed:\n- db1: service/Spooler (" in told(night(runs.host("db1", item)), before)
-    assert "gone" not in told(night(runs.host("db1", item)), before)
+    assert "settled" not in told(night(runs.host("db1", item)), before)
 
 
 def test_nothing_found_on_the_first_night_is_not_told() -> None:
     assert message(night(runs.IN_SYNC), ()) is None
 
 
-def test_a_host_that_left_the_inventory_is_told_as_gone() -> None:
-    assert told(night(runs.IN_SYNC), findings(FIRST)).startswith("gone:\n- db1: service/Spooler")
+def test_a_host_that_left_the_inventory_is_named_once_and_nothing_of_it_called_settled() -> None:
+    before = (*findings(FIRST), Finding("ts1", "", "unreachable"))
+    assert told(night(runs.host("app1")), before).startswith("not checked any more:\n- db1\n- ts1\nas before: 0\n")
+
+
+def test_what_was_told_and_is_waived_now_is_not_called_settled() -> None:
+    waived = differs(STOPPED, "waived", "start_mode", "state")
+    said = told(night(runs.host("db1", waived, differs(OTHER))), findings(FIRST))
+    assert said.startswith("waived now:\n- db1: service/Spooler (corrective): start_mode, state\nas before: 1\n")
+
+
+def test_an_expired_waiver_is_another_thing_than_the_resource_that_it_names() -> None:
+    waiver = replace(WAIVER, hosts="db1")
+    both = night(runs.host("db1", differs(STOPPED)), waivers=(waiver,))
+    fixed = night(runs.host("db1"), waivers=(waiver,))
+    assert told(fixed, findings(both)).startswith("settled:\n- db1: service/Spooler (corrective): start_mode, state\n")
+    taken_out = night(runs.host("db1", differs(STOPPED)))
+    assert told(taken_out, findings(both)).startswith("settled:\n- db1: service/Spooler (waiver expired): start_mode\n")
 
 
 # ---------------------------------------------------------------- what could not be read
@@ -129,12 +153,12 @@ def test_a_host_that_could_not_be_read_is_told_every_night_with_the_reason() -> 
 
 
 def test_a_host_that_could_not_be_read_loses_nothing_that_was_known_of_it() -> None:
-    """Else its differences were gone tonight and new tomorrow."""
+    """Else its differences were settled tonight and new tomorrow."""
     unread = night(runs.host("db1", machine=None, error="no answer"))
     known = remembered(unread, findings(FIRST))
-    assert "gone" not in told(unread, findings(FIRST))
+    assert "settled" not in told(unread, findings(FIRST))
     assert "as before: 2" in told(unread, findings(FIRST))
-    assert told(FIRST, known).startswith("gone:\n- db1: unreachable\nas before: 2\n")
+    assert told(FIRST, known).startswith("read again:\n- db1\nas before: 2\n")
     assert remembered(FIRST, known) == findings(FIRST)
 
 

@@ -58,7 +58,7 @@ def tell(night: Night, *urls: str) -> None:
 
 
 def test_nights(practice: Practice) -> None:
-    """New, the same, one more, one gone, unreachable twice, back as it was."""
+    """New, the same, one more, one settled, unreachable twice, back as it was."""
     practice.rules("OP-Web-In")
     done, (first,) = practice.check()
     assert (done.code, first["type"]) == (2, "warning")
@@ -73,9 +73,9 @@ def test_nights(practice: Practice) -> None:
     assert "as before: 1" in more["message"]
 
     practice.rules("OP-Update-In")
-    _, (gone,) = practice.check()
-    assert gone["type"] == "info"
-    assert gone["message"].startswith("gone:\n- db1: firewall_rule/OP-Web-In (")
+    _, (settled,) = practice.check()
+    assert settled["type"] == "info"
+    assert settled["message"].startswith("settled:\n- db1: firewall_rule/OP-Web-In (")
 
     up = practice.night.hosts["db1"]["ansible_port"]
     practice.night.hosts["db1"]["ansible_port"] = FREE_PORT
@@ -87,11 +87,11 @@ def test_nights(practice: Practice) -> None:
 
     practice.night.hosts["db1"]["ansible_port"] = up
     _, (back,) = practice.check()
-    assert back["message"].startswith("gone:\n- db1: unreachable\nas before: 1\n")
+    assert back["message"].startswith("read again:\n- db1\nas before: 1\n")
     assert practice.check()[1] == []
     for secret in (TOKEN, servers.PASSWORD):
         assert secret.encode() not in practice.stored()
-        assert not [said for said in (first, more, gone, down, back) if secret in json.dumps(said)]
+        assert not [said for said in (first, more, settled, down, back) if secret in json.dumps(said)]
 
 
 def test_a_check_that_failed_is_told_with_the_place_and_nothing_of_the_inventory(practice: Practice) -> None:
