@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from os import stat_result
 from typing import Annotated, Literal, Self
 
@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from opdeploy.inventory.problems import near
 from opdeploy.model import UsageError
-from opdeploy.rendering import printable
+from opdeploy.rendering import printable, timestamp
 from opdeploy.resources import KINDS
 from opdeploy.results import Approval
 
@@ -50,10 +50,6 @@ def fingerprint(key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _public(line: str) -> str:
     """Without its comment, so that two lines of one key are the same text. A plain key: a security key (sk-…) signs in a form
     of its own, and of a certificate nobody would see the end."""
@@ -73,7 +69,7 @@ def _bare(key: str) -> str:
 
 
 def _time(text: str) -> str:
-    if not TIME.fullmatch(text) or moment(datetime.fromisoformat(text)) != text:
+    if not TIME.fullmatch(text) or timestamp(datetime.fromisoformat(text)) != text:
         raise ValueError("expected a time like 2026-12-31T18:00:00Z")
     return text
 
@@ -128,9 +124,9 @@ def sign(
     fields = {
         "by": by,
         "decision": "approve" if expires else "reject",
-        "at": moment(at),
+        "at": timestamp(at),
         "note": note,
-        "expires": moment(expires) if expires else "",
+        "expires": timestamp(expires) if expires else "",
         "key": openssh(key.public_key()),
     }
     return SignedApproval.model_validate(fields | {"signature": key.sign(_signed(digest, fields)).hex()})

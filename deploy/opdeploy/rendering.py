@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +21,11 @@ NOTHING = "–"
 # What a terminal would obey instead of showing: control characters, and those that turn the direction of writing.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NAMED = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
+
+
+def timestamp(at: datetime, precision: str = "seconds") -> str:
+    """As every document of ours has it: ``2026-11-22T03:00:00Z``."""
+    return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def show(value: Any) -> str:

@@ -69,7 +69,7 @@ def test_a_store_that_is_whole_is_told_so_and_left_as_it_is(folder: Path) -> Non
 
 def test_one_that_others_have_open_is_checked_too(store: Store) -> None:
     name = past.killed(store, "2026-11-03")
-    with store._writing():
+    with store.writing():
         checked = upkeep.check(store.folder)
     assert checked.faults == ()
     assert [(run.run_id, run.command, run.begun) for run in checked.unended] == [(name, "apply", 1)]
@@ -360,7 +360,7 @@ def test_the_space_is_given_back(store: Store) -> None:
 def test_space_that_somebody_keeps_is_an_error_and_no_loss(store: Store) -> None:
     past.planned(store, "2026-03-01")
     store._connection.execute("PRAGMA busy_timeout = 0")
-    with closing(Store.open(store.folder)) as other, other._writing(), pytest.raises(OpdeployError, match="locked"):
+    with closing(Store.open(store.folder)) as other, other.writing(), pytest.raises(OpdeployError, match="locked"):
         upkeep.shrink(store)
     assert len(history.runs(store)) == 1
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import Host, Inventory, read, select
+from opdeploy.rendering import timestamp
 from opdeploy.resources.desired import Desired
 from opdeploy.results import Command, HostResult, Run
 from opdeploy.roles import Roles, compile, find, sources
@@ -47,7 +48,7 @@ def new_run(command: Command, what: Compiled, hosts: Sequence[HostResult] = ()) 
     return Run(
         command=command,
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created_at=timestamp(now),
         by=f"{user()}@{socket.gethostname()}",
         inventory=str(what.inventory.path),
         sources=what.sources,

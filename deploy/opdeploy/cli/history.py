@@ -12,13 +12,14 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
+from opdeploy.approvals import counted
 from opdeploy.cli import options, showing, terminal
 from opdeploy.cli.times import since_when
 from opdeploy.inventory import near
 from opdeploy.model import OpdeployError, UsageError
 from opdeploy.rendering import printable
 from opdeploy.reports import past
-from opdeploy.reports.text import OUTCOMES, SIGNS, Detail
+from opdeploy.reports.text import OUTCOMES, SIGNS, Detail, minute
 from opdeploy.results import Command
 from opdeploy.store import Store, history
 from opdeploy.store.history import CameTo, PastChange, PastRun
@@ -26,20 +27,7 @@ from opdeploy.store.history import CameTo, PastChange, PastRun
 SCHEMA = "opdeploy.history/1"
 NEVER_ENDED = "never ended"
 AMONG = 100  # run ids that a shell is offered
-CAME_TO = {
-    "applied": "applied",
-    "failed": "failed",
-    "refused": "refused",
-    "not_reached": "not reached",
-    "never_ended": "begun and never ended",
-    "would_change": "would change",
-    "corrective": "corrective",
-    "intentional": "intentional",
-    "never_applied": "never applied",
-    "waived": "waived",
-    "unknown": "unknown",
-    "unreachable": "unreachable",
-}
+CAME_TO = {"never_ended": "begun and never ended"}  # the others are said as they are called
 
 
 @dataclass(frozen=True)
@@ -159,15 +147,14 @@ def _named(begun: str, store: Store) -> str:
 
 def _head(run: PastRun) -> Iterator[str]:
     """What the report of the run itself leaves to whoever ran it."""
-    ended = f"ended {when(run.finished_at)}, {_ended(run)}" if run.finished_at else NEVER_ENDED
+    ended = f"ended {minute(run.finished_at)}, {_ended(run)}" if run.finished_at else NEVER_ENDED
     yield f"{run.command} {run.run_id}"
-    yield f"  by {run.by} on {when(run.created_at)}, {ended}"
+    yield f"  by {run.by} on {minute(run.created_at)}, {ended}"
     yield f"  inventory {run.inventory}, sources {run.sources}; opdeploy {run.tool}"
     if run.plan:
         yield f"  of the plan {run.plan}"
     for word in run.approvals:
-        decided = "approved" if word.decision == "approve" else "rejected"
-        yield f"  {decided} by {word.by} on {when(word.at)} until {when(word.expires)}, key {word.key}: {word.note}"
+        yield f"  approved by {word.by} on {minute(word.at)} until {minute(word.expires)}, key {word.key}: {word.note}"
 
 
 def _table(found: Sequence[Listed]) -> Iterator[str]:
@@ -180,12 +167,8 @@ def _table(found: Sequence[Listed]) -> Iterator[str]:
 
 def _row(one: Listed) -> tuple[str, ...]:
     run = one.run
-    told = (run.run_id, when(run.created_at), run.command, run.by, run.inventory, _ended(run), _told(one))
+    told = (run.run_id, minute(run.created_at), run.command, run.by, run.inventory, _ended(run), _told(one))
     return tuple(printable(cell) for cell in told)
-
-
-def when(moment: str) -> str:
-    return f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def _ended(run: PastRun) -> str:
@@ -194,9 +177,8 @@ def _ended(run: PastRun) -> str:
 
 def _told(one: Listed) -> str:
     """What it came to, and how many signed for it."""
-    counts = [f"{count} {CAME_TO[name]}" for name, count in asdict(one.came_to).items() if count]
-    signed = sum(word.decision == "approve" for word in one.run.approvals)
-    approvals = [f"{signed} {'approval' if signed == 1 else 'approvals'}"] if signed else []
+    counts = [f"{count} {CAME_TO.get(name, name.replace('_', ' '))}" for name, count in asdict(one.came_to).items() if count]
+    approvals = [counted(len(one.run.approvals))] if one.run.approvals else []
     return " · ".join([*(counts or ["in sync"] * (one.run.code == 0)), *approvals])
 
 
@@ -209,7 +191,7 @@ def _change_line(change: PastChange) -> str:
 def _outcome(change: PastChange) -> str:
     if change.outcome:
         return OUTCOMES[change.outcome]
-    return f"begun {when(change.begun_at)}, {NEVER_ENDED}" if change.begun_at else "found changed on the host"
+    return f"begun {minute(change.begun_at)}, {NEVER_ENDED}" if change.begun_at else "found changed on the host"
 
 
 # ---------------------------------------------------------------- for programs

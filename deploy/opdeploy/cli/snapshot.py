@@ -17,6 +17,7 @@ from opdeploy.engine import Job, Observed, observe
 from opdeploy.inventory import near
 from opdeploy.model import ExitCode, UsageError
 from opdeploy.planning import first_reads
+from opdeploy.rendering import timestamp
 from opdeploy.store import Store, snapshots
 from opdeploy.store.script import script as script_text
 from opdeploy.windows import agent
@@ -65,7 +66,7 @@ def take(asked: Asked, hosts: tuple[str, ...], out: Path) -> ExitCode:
 
 def _save(one: Observed, out: Path, key: bytes) -> Path:
     name = one.job.host.name
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = timestamp(datetime.now(UTC))
     path = out / f"{name}.json"
     snapshots.save(path, snapshots.take(name, one.observation, taken_at=now, agent=agent.digest(), key=key))
     return path

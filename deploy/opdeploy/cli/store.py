@@ -15,7 +15,7 @@ from opdeploy.cli import options, terminal
 from opdeploy.cli.showing import size
 from opdeploy.cli.times import since_when
 from opdeploy.model import ExitCode, OpdeployError, UsageError
-from opdeploy.rendering import printable
+from opdeploy.rendering import printable, timestamp
 from opdeploy.store import Store, database, history, upkeep
 from opdeploy.store.records import default_folder
 from opdeploy.store.upkeep import Checked, Old
@@ -137,5 +137,5 @@ def export(store: Path | None, since: str | None) -> None:
     """
     now = datetime.now(UTC)
     begin = since_when(since, now) if since else ""
-    for record in upkeep.export(store or default_folder(), begin, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
+    for record in upkeep.export(store or default_folder(), begin, timestamp(now)):
         terminal.write(json.dumps(record) + "\n")

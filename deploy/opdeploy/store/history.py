@@ -178,22 +178,22 @@ def opened(folder: Path | None) -> Store:
 
 def runs(store: Store, host: str = "", command: str = "", since: str = "", limit: int = -1) -> list[PastRun]:
     """The newest first. `since`: ISO 8601 UTC. `limit` -1: all."""
-    return [_run(row) for row in store._all(RUNS, since, command, host.lower(), str(limit))]
+    return [_run(row) for row in store.rows(RUNS, since, command, host.lower(), str(limit))]
 
 
 def run_ids(store: Store) -> list[str]:
     """The newest first."""
-    return [row[0] for row in store._all(IDS)]
+    return [row[0] for row in store.rows(IDS)]
 
 
 def hosts(store: Store) -> list[str]:
     """Every host that a run had."""
-    return [row[0] for row in store._all(HOSTS)]
+    return [row[0] for row in store.rows(HOSTS)]
 
 
 def run(store: Store, run_id: str) -> PastRun:
     """Raises KeyError."""
-    row = store._one(RUN, run_id)
+    row = store.row(RUN, run_id)
     if row is None:
         raise KeyError(run_id)
     return _run(row)
@@ -201,13 +201,13 @@ def run(store: Store, run_id: str) -> PastRun:
 
 def came_to(store: Store, run_id: str, host: str = "") -> CameTo:
     """Of all hosts, or of one."""
-    counts = store._one(CAME_TO, run_id, host.lower())
+    counts = store.row(CAME_TO, run_id, host.lower())
     return CameTo(*(count or 0 for count in counts))
 
 
 def changes(store: Store, run_id: str, host: str = "") -> list[PastChange]:
     """In the order in which they were made or found, host by host."""
-    return [_change(*row) for row in store._all(CHANGES_OF, run_id, host.lower())]
+    return [_change(*row) for row in store.rows(CHANGES_OF, run_id, host.lower())]
 
 
 def hosts_of(store: Store, run_id: str) -> list[PastHost]:
@@ -215,7 +215,7 @@ def hosts_of(store: Store, run_id: str) -> list[PastHost]:
     found: dict[str, list[PastChange]] = {}
     for change in changes(store, run_id):
         found.setdefault(change.host, []).append(change)
-    known = [_host(row, tuple(found.pop(row[0], ()))) for row in store._all(HOSTS_OF, run_id)]
+    known = [_host(row, tuple(found.pop(row[0], ()))) for row in store.rows(HOSTS_OF, run_id)]
     return [*known, *(PastHost(name, changes=tuple(made)) for name, made in found.items())]
 
 

@@ -25,7 +25,7 @@ from opdeploy.calls import Answer, Failure, Read
 from opdeploy.keeping import kept
 from opdeploy.memory import Memory
 from opdeploy.model import Change, OpdeployError, Secret, UsageError
-from opdeploy.rendering import plain
+from opdeploy.rendering import plain, timestamp
 from opdeploy.resources.base import OPTION, parts, properties
 from opdeploy.results import HostResult, Item, Run, may_reboot, summary
 from opdeploy.store import database, keys, remembering
@@ -112,7 +112,7 @@ class Store:
         """A run that is about to happen; its hosts are written by `Recorder.finish`."""
         approvals = json.dumps([asdict(approval) for approval in run.approvals])
         row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, run.plan, approvals)
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute(BEGUN, row)
         return Recorder(self, run)
 
@@ -122,21 +122,21 @@ class Store:
 
     def last_applied(self, host: str, kind: str, key: str) -> str:
         """When we last changed this resource there, ISO 8601 UTC; '' if never."""
-        row = self._one(LAST_APPLIED, _id(host), kind, key.lower())
+        row = self.row(LAST_APPLIED, _id(host), kind, key.lower())
         return (row and row[0]) or ""
 
     # ------------------------------------------------------------ what was there before us
 
     def found(self, host: str, kind: str, key: str) -> Any:
         """What was there before our first change of a resource (`keeping.kept`), None if nothing was. Raises KeyError."""
-        row = self._one(FOUND, _id(host), kind, key.lower())
+        row = self.row(FOUND, _id(host), kind, key.lower())
         if row is None:
             raise KeyError(key)
         return json.loads(row[0])
 
     def forget(self, host: str, kind: str, key: str) -> None:
         """It was taken back: another first change begins anew, and nobody misses it."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?", (_id(host), kind, key.lower()))
             remembering.forget(db, host, kind, key)
 
@@ -152,7 +152,7 @@ class Store:
         folder = self.folder / "logs"
         folder.mkdir(mode=0o700, exist_ok=True)
         stem = re.sub(r"[^\w.-]+", "-", name)[:100]
-        path = folder / f"{_now().replace(':', '')}-{stem}.log"
+        path = folder / f"{now().replace(':', '')}-{stem}.log"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         return path
@@ -161,29 +161,29 @@ class Store:
 
     def password(self, host: str, user: str) -> tuple[str, str] | None:
         """The fingerprint of the password that we last set, and when the host says that it was set."""
-        row = self._one(RECORDED, _id(host), _account(user))
+        row = self.row(RECORDED, _id(host), _account(user))
         return (row[0], row[1]) if row else None
 
     def set_password(self, host: str, user: str, password: Secret, set_at: str) -> None:
         """Notes what an apply has set; `set_at` as the host tells it."""
         row = (_id(host), _account(user), password.fingerprint(self.key()), set_at)
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("INSERT OR REPLACE INTO passwords VALUES (?, ?, ?, ?)", row)
 
     # ------------------------------------------------------------ manual steps
 
     def steps(self, host: str) -> dict[str, SignOff]:
         """What was signed off on a host, by the step's ID."""
-        return {row[0]: SignOff(*row[1:]) for row in self._all(SIGNED, _id(host))}
+        return {row[0]: SignOff(*row[1:]) for row in self.rows(SIGNED, _id(host))}
 
     def sign_step(self, host: str, id: str, digest: str, by: str, note: str) -> None:
         """Notes who has done a step; what was signed before of the same step is replaced."""
-        with self._writing() as db:
-            db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)", (_id(host), id, digest, by, note, _now()))
+        with self.writing() as db:
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)", (_id(host), id, digest, by, note, now()))
 
     def withdraw_step(self, host: str, id: str) -> None:
         """A step is open again."""
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute("DELETE FROM steps WHERE host = ? AND id = ?", (_id(host), id))
 
     # ------------------------------------------------------------ what no host can answer
@@ -211,15 +211,15 @@ class Store:
     # ------------------------------------------------------------ SQLite
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, database.told(self.folder / NAME), database.transaction(self._connection) as db:
             yield db
 
-    def _one(self, query: str, *values: str) -> Any:
+    def row(self, query: str, *values: str) -> Any:
         with self._lock, database.told(self.folder / NAME):
             return self._connection.execute(query, values).fetchone()
 
-    def _all(self, query: str, *values: str) -> list[Any]:
+    def rows(self, query: str, *values: str) -> list[Any]:
         with self._lock, database.told(self.folder / NAME):
             return self._connection.execute(query, values).fetchall()
 
@@ -244,36 +244,36 @@ class Recorder:
         """Commits that this change is about to be made."""
         change = item.change
         told = json.dumps(kept(change.actual), sort_keys=True)
-        with self.store._writing() as db:
-            _write(db, self._change(host, item) | {"begun_at": _now()})
-            row = (_id(host), change.resource.KIND, change.resource.key.lower(), told, self.run_id, _now())
+        with self.store.writing() as db:
+            _write(db, self._change(host, item) | {"begun_at": now()})
+            row = (_id(host), change.resource.KIND, change.resource.key.lower(), told, self.run_id, now())
             db.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def after(self, host: str, item: Item) -> None:
         """Commits what came of it."""
-        ended = {"outcome": item.outcome, "error": item.error, "ended_at": _now()}
-        with self.store._writing() as db:
+        ended = {"outcome": item.outcome, "error": item.error, "ended_at": now()}
+        with self.store.writing() as db:
             _write(db, self._change(host, item) | ended)
             if item.outcome == "applied" and self._is_of_the_inventory:
                 remembering.add_applied(db, self.run, host, item, self.store.key())
 
     def so_far(self) -> tuple[int, int]:
         """How many changes were made, and how many begun of which nobody knows more."""
-        made, begun = self.store._one(SO_FAR, self.run_id)
+        made, begun = self.store.row(SO_FAR, self.run_id)
         return int(made or 0), int(begun or 0)
 
     def finish(self, run: Run) -> None:
         """Commits the run's end, its hosts and every change that was not journalled (what an apply did not get to)."""
         if run.run_id != self.run_id:
             raise OpdeployError(f"run {run.run_id} is not the one that was begun, {self.run_id}")
-        with self.store._writing() as db:
+        with self.store.writing() as db:
             for host in run.hosts:
                 self._finish_host(db, host)
             if self._is_of_the_inventory:
                 remembering.add(db, run, self.store.key())
-            db.execute(ENDED, (_now(), self.run_id))
+            db.execute(ENDED, (now(), self.run_id))
             report = json.dumps({"waivers": [asdict(waiver) for waiver in run.waivers]})
-            db.execute(FINISHED, (_now(), int(run.code), report, self.run_id))
+            db.execute(FINISHED, (now(), int(run.code), report, self.run_id))
 
     def _finish_host(self, db: sqlite3.Connection, host: HostResult) -> None:
         desired = json.dumps({item.id: _desired(item.change) for item in host.items}, sort_keys=True)
@@ -357,5 +357,5 @@ def _account(user: str) -> str:
     return user.lower().removeprefix(".\\")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now() -> str:
+    return timestamp(datetime.now(UTC), "milliseconds")

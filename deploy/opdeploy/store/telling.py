@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from opdeploy.store.records import Store
+from opdeploy.store.records import Store, now
 
 LAST_TOLD = """
     SELECT json_extract(findings, '$.found') FROM runs
@@ -22,20 +21,19 @@ def scope(inventory: str, narrowed: Sequence[str]) -> str:
 
 def last_told(store: Store, scope: str) -> list[list[str]]:
     """What people know; nothing, if they were never told of it."""
-    row = store._one(LAST_TOLD, scope)
+    row = store.row(LAST_TOLD, scope)
     told: list[list[str]] = json.loads(row[0]) if row else []
     return told
 
 
 def remember(store: Store, run_id: str, scope: str, found: Sequence[Sequence[str]]) -> None:
     """People know this now."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    row = (json.dumps({"scope": scope, "found": found}), now, run_id)
-    with store._writing() as db:
+    row = (json.dumps({"scope": scope, "found": found}), now(), run_id)
+    with store.writing() as db:
         db.execute("UPDATE runs SET findings = ?, told_at = ? WHERE run_id = ?", row)
 
 
 def has_spoken(store: Store, to_people: bool) -> bool:
     """Whether any drift check in this store came as far as to say what it found."""
-    recorded, told = store._one(CHECKED)
+    recorded, told = store.row(CHECKED)
     return bool(told if to_people else recorded)

@@ -131,8 +131,8 @@ def _open_to_others(path: Path) -> Iterator[Fault]:
 
 def old(store: Store, before: str) -> Old:
     """What was begun before a moment (ISO 8601 UTC) and nothing needs any more."""
-    rows = store._all(OLD, before)
-    (older,) = store._one(OLDER, before)
+    rows = store.rows(OLD, before)
+    (older,) = store.row(OLDER, before)
     return Old(tuple(row[0] for row in rows), tuple(row[1] for row in rows), older - len(rows))
 
 
@@ -140,17 +140,17 @@ def prune(store: Store, going: Old) -> None:
     """Deletes runs, each in a transaction of its own: whoever else writes never waits long, and one that is cut off may be
     run again. What newer runs make needless of the rest stays until the next time."""
     for run_id in going.run_ids:
-        with store._writing() as db:
+        with store.writing() as db:
             for table in ("changes", "hosts", "runs"):
                 db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608 - names are ours
-    with store._writing() as db:
+    with store.writing() as db:
         db.execute(UNUSED)
 
 
 def shrink(store: Store) -> None:
     """Gives the space back to the disk. Raises OpdeployError where another process keeps it from that, or the disk is full."""
-    store._all("VACUUM")
-    store._all("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.rows("VACUUM")
+    store.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 # ---------------------------------------------------------------- export
