@@ -63,6 +63,8 @@ def command(
       opdeploy approve monday.json --key KEY --as anna --note "not on a Monday" --reject
       opdeploy approve monday.json --list
     """
+    if only_list and (key or note or name or expires or reject or passphrase_file):
+        raise UsageError("--list signs nothing", "leave --list out to sign, or all else to see who approved")
     document, policy, now = approving.plan_file(plan), approving.policy(binding=False), datetime.now(UTC)
     if form == "text":
         _write(_head(document))
@@ -75,7 +77,7 @@ def command(
         by = _name(name, policy, openssh(private.public_key()))
         word = sign(private, document.digest, by=by, note=note.strip(), at=now, expires=until)
         document = _with(word, plan, document.digest)
-        out_file.write(plan, document.text, "the approval", "the plan file is as it was")
+        out_file.write(plan.resolve(), document.text, "the approval", "the plan file is as it was")  # not beside a link to it
     states = _states(document, policy, now)
     if form == "text":
         _write(_words(document, states, policy))
@@ -99,6 +101,9 @@ def _with(word: SignedApproval, path: Path, digest: str) -> PlanDocument:
     document = approving.plan_file(path)
     if document.digest != digest:
         raise UsageError(f"{path} is another plan than a moment ago", "read it, and approve it again")
+    if later := [one.at for one in document.approvals if one.key == word.key and one.at > word.at]:
+        said = f"{word.by}'s last word on it is of {later[0]}, and here it is {word.at}: it would go on counting"
+        raise UsageError(said, "set the clock of the machine that is wrong, and have the plan made again if it was the other")
     return document.model_copy(update={"approvals": [*document.approvals, word]})
 
 
@@ -143,6 +148,8 @@ def _name(given: str | None, policy: Policy | None, key: str) -> str:
 
 
 def _private(path: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
+    if path.suffix == ".pub":
+        raise UsageError(f"{path} is the public half of a key", f"sign with the other: {path.with_suffix('')}")
     data = _kept_close(path)
     try:
         key = _parsed(path, data, None)
