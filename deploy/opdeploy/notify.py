@@ -38,7 +38,7 @@ def told(
     """
     if not urls:
         return True
-    scope = telling.scope(str(Path(run.inventory).absolute()), narrowed)
+    scope = telling.scope(str(Path(run.inventory).resolve()), narrowed)
     before = [Finding(*row) for row in telling.last_told(store, scope)]
     news = message(run, before, wrong)
     if news and send(news, urls, say) < len(urls):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from opdeploy.findings import Message
 from opdeploy.model import Secret
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
+from opdeploy.store.database import NAME
 
 PAGE = Path(__file__).parents[2] / "docs/notifications.md"
 SPOOLER = Item(runs.service("Spooler", start_mode=("manual", "disabled")))
@@ -129,6 +132,24 @@ def test_two_practices_do_not_answer_for_each_other(check: Check, box: Postbox) 
     assert check(CLEAN, inventory="inventories/elm-street")
     assert check(DB1)
     assert len(box.arrived) == 1
+
+
+def test_an_inventory_is_the_same_one_however_its_folder_is_written(check: Check, box: Postbox) -> None:
+    for name in ("inventories/lab", "inventories/../inventories/lab", str(Path("inventories/lab").absolute())):
+        assert check(DB1, inventory=name)
+    assert len(box.arrived) == 1
+
+
+def test_a_clock_that_was_ahead_for_a_night_does_not_have_every_later_one_told_again(
+    check: Check, box: Postbox, store: Store
+) -> None:
+    """What people were last told is what they were told last, whatever the clock said."""
+    assert check(DB1)
+    with closing(sqlite3.connect(store.folder / NAME)) as db, db:
+        db.execute("UPDATE runs SET told_at = '2099-01-01T00:00:00.000Z'")
+    assert check(CLEAN)
+    assert check(CLEAN)
+    assert len(box.taken()) == 2
 
 
 def test_nobody_to_tell_is_nothing_to_remember(store: Store, box: Postbox) -> None:

@@ -9,7 +9,7 @@ from opdeploy.store.records import Store, now
 
 LAST_TOLD = """
     SELECT json_extract(findings, '$.found') FROM runs
-    WHERE told_at IS NOT NULL AND json_extract(findings, '$.scope') = ? ORDER BY told_at DESC, rowid DESC LIMIT 1
+    WHERE told_at IS NOT NULL AND json_extract(findings, '$.scope') = ? ORDER BY rowid DESC LIMIT 1
 """
 CHECKED = "SELECT count(finished_at), count(told_at) FROM runs WHERE command = 'drift'"
 

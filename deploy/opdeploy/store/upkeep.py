@@ -30,8 +30,8 @@ UNENDED = """
 # Of a group SQLite gives the row that has the max: https://www.sqlite.org/lang_select.html#bareagg
 OLD = """
     WITH applied AS (SELECT run_id, max(ended_at) FROM changes WHERE outcome = 'applied' GROUP BY host, kind, identity),
-        checked AS (SELECT run_id, max(created_at) FROM runs WHERE command = 'drift' GROUP BY inventory),
-        told AS (SELECT run_id, max(told_at) FROM runs WHERE told_at NOTNULL GROUP BY json_extract(findings, '$.scope'))
+        checked AS (SELECT run_id, max(rowid) FROM runs WHERE command = 'drift' GROUP BY inventory),
+        told AS (SELECT run_id, max(rowid) FROM runs WHERE told_at NOTNULL GROUP BY json_extract(findings, '$.scope'))
     SELECT run_id, command FROM runs WHERE created_at < ? AND run_id NOT IN (
         SELECT run_id FROM applied UNION SELECT run_id FROM checked UNION SELECT run_id FROM told
     ) ORDER BY created_at
