@@ -12,7 +12,6 @@ from typing import Any, get_args
 import click
 from click.shell_completion import CompletionItem
 
-from opdeploy.approvals import counted
 from opdeploy.cli import options, showing, terminal
 from opdeploy.cli.times import since_when
 from opdeploy.inventory import near
@@ -178,7 +177,8 @@ def _ended(run: PastRun) -> str:
 def _told(one: Listed) -> str:
     """What it came to, and how many signed for it."""
     counts = [f"{count} {CAME_TO.get(name, name.replace('_', ' '))}" for name, count in asdict(one.came_to).items() if count]
-    approvals = [counted(len(one.run.approvals))] if one.run.approvals else []
+    signed = len(one.run.approvals)
+    approvals = [f"{signed} approval{'s' * (signed > 1)}"] if signed else []
     return " · ".join([*(counts or ["in sync"] * (one.run.code == 0)), *approvals])
 
 
