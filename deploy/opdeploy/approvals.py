@@ -80,6 +80,7 @@ def _line(text: str) -> str:
     return text
 
 
+State = Literal["approves", "rejects", "expired", "wrong signature", "unknown key", "another's key"]
 Line = Annotated[str, AfterValidator(_line)]
 Time = Annotated[str, AfterValidator(_time)]
 
@@ -305,7 +306,7 @@ def judged(
             raise UsageError(said, AGAIN)
     words = latest(approvals)
     for word in words:
-        _refuse(word, policy, now)
+        _refuse(word, policy, digest, now)
     for need in needs:
         _count(need, words)
     return tuple(word.told for word in words)
@@ -318,7 +319,7 @@ def latest(approvals: Iterable[SignedApproval]) -> tuple[SignedApproval, ...]:
     return tuple(one for one in ordered if words[one.key] is one)
 
 
-def state(approval: SignedApproval, policy: Policy | None, digest: str, now: datetime) -> str:
+def state(approval: SignedApproval, policy: Policy | None, digest: str, now: datetime) -> State:
     """What one approval is worth by itself, for a list: 'approves', 'rejects', or why it counts for nothing."""
     if not is_genuine(approval, digest):
         return "wrong signature"
@@ -328,25 +329,22 @@ def state(approval: SignedApproval, policy: Policy | None, digest: str, now: dat
         return "another's key"
     if approval.decision == "reject":
         return "rejects"
-    return "expired" if _is_over(approval, now) else "approves"
+    return "expired" if datetime.fromisoformat(approval.expires) <= now else "approves"
 
 
-def _refuse(word: SignedApproval, policy: Policy | None, now: datetime) -> None:
+def _refuse(word: SignedApproval, policy: Policy | None, digest: str, now: datetime) -> None:
     who, key = printable(word.by), fingerprint(word.key)
-    owner = policy.name_of(word.key) if policy else word.by
-    if owner is None:
-        raise UsageError(f"{who}'s approval is signed with a key that the policy does not know: {key}", AGAIN)
-    if owner != word.by:
-        raise UsageError(f"the approval says that it is {who}'s, and its key is {printable(owner)}'s: {key}", AGAIN)
-    if word.decision == "reject":
-        hint = f"make a plan that {who} approves, or let {who} approve this one: {HOW}"
-        raise UsageError(f"{who} rejected this plan on {word.at[:10]}: {printable(word.note)}", hint)
-    if _is_over(word, now):
-        raise UsageError(f"{who}'s approval expired at {word.expires}", f"let {who} approve it again: {HOW}")
-
-
-def _is_over(approval: SignedApproval, now: datetime) -> bool:
-    return bool(approval.expires) and datetime.fromisoformat(approval.expires) <= now
+    match state(word, policy, digest, now):
+        case "unknown key":
+            raise UsageError(f"{who}'s approval is signed with a key that the policy does not know: {key}", AGAIN)
+        case "another's key":
+            owner = printable(str(policy and policy.name_of(word.key)))
+            raise UsageError(f"the approval says that it is {who}'s, and its key is {owner}'s: {key}", AGAIN)
+        case "rejects":
+            hint = f"make a plan that {who} approves, or let {who} approve this one: {HOW}"
+            raise UsageError(f"{who} rejected this plan on {word.at[:10]}: {printable(word.note)}", hint)
+        case "expired":
+            raise UsageError(f"{who}'s approval expired at {word.expires}", f"let {who} approve it again: {HOW}")
 
 
 def _count(need: Need, words: Sequence[SignedApproval]) -> None:
