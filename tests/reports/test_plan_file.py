@@ -301,6 +301,12 @@ def test_each_host_on_its_own() -> None:
     assert host_differences(document, runs.host("new.example", Item(DONE)), KEY) == ()
 
 
+def test_another_computer_under_the_same_name_is_not_the_one_that_was_approved() -> None:
+    clone = replace(host(SPOOLER), machine=replace(runs.SERVER, machine_sid="S-1-5-21-9-9-9"))
+    (line,) = differences(planned(SPOOLER), runs.run(clone), KEY)["db1.example"]
+    assert line == f"the computer: the plan saw DB1 ({runs.SERVER.machine_sid}), now DB1 (S-1-5-21-9-9-9)"
+
+
 def test_one_and_true_are_two_values() -> None:
     assert stale([runs.service("a", state=(1, "stopped"))], [runs.service("a", state=(True, "stopped"))]) == [
         "service a state: plan saw 1, now yes"

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from opdeploy import __version__
 from opdeploy.approvals import SignedApproval
 from opdeploy.model import Change, UsageError
-from opdeploy.rendering import plain, secrets, show
+from opdeploy.rendering import plain, printable, secrets, show
 from opdeploy.reports import document
 from opdeploy.reports.document import Report, ReportedHost, ReportedResource, Texts
 from opdeploy.results import HostResult, Item, Run
@@ -48,6 +48,7 @@ NOT_PLANNED: Any = {
 
 
 class PlannedHost(ReportedHost):
+    machine: str = Field(description="Which computer it is: its name and its SID, as it says them; empty: it said nothing.")
     secrets: dict[str, str] = Field(description="Where each comes from: its keyed fingerprint.")
 
 
@@ -77,7 +78,11 @@ def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> PlanDocume
 def _host(told: ReportedHost, result: HostResult, key: bytes) -> PlannedHost:
     resources = [resource for resource in told.resources if _is_told(resource)]
     given = {name: getattr(told, name) for name in ReportedHost.model_fields if name not in ("session", "resources")}
-    return PlannedHost(**given, resources=resources, secrets=fingerprints(result, key))
+    return PlannedHost(**given, machine=_machine(result), resources=resources, secrets=fingerprints(result, key))
+
+
+def _machine(result: HostResult) -> str:
+    return f"{result.machine.name} ({result.machine.machine_sid})" if result.machine else ""
 
 
 def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
@@ -116,13 +121,21 @@ def read_plan(text: bytes) -> PlanDocument:
         document = PlanDocument.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where = printable(".".join(map(str, first["loc"])))
         raise UsageError(f"the plan file is not in the form of {SCHEMA}: {where}: {first['msg'].lower()}", AGAIN) from error
-    if document.text.encode() != text:
+    if _written(document) != text:
         raise UsageError("the plan file was altered: it is not the very text that opdeploy writes", AGAIN)
     if twice := _twice(document):
-        raise UsageError(f"{twice} stands twice in the plan file: it was altered", AGAIN)
+        raise UsageError(f"{printable(twice)} stands twice in the plan file: it was altered", AGAIN)
     return document
+
+
+def _written(document: PlanDocument) -> bytes:
+    """What opdeploy would write; nothing for what it can't: values nested too deep, names with half a character."""
+    try:
+        return document.text.encode()
+    except ValueError:
+        return b""
 
 
 def _twice(document: PlanDocument) -> str:
@@ -176,7 +189,7 @@ def _same(one: str, other: str) -> bool:
 def check_sources(document: PlanDocument, sources: str, key: bytes) -> None:
     """Raises UsageError where this plan is of another inventory, other roles, another tool or another store."""
     if document.tool != __version__:
-        raise UsageError(f"this plan was made by opdeploy {document.tool}, and this is {__version__}", AGAIN)
+        raise UsageError(f"this plan was made by opdeploy {printable(document.tool)}, and this is {__version__}", AGAIN)
     if document.sources != sources:
         raise UsageError("the inventory, the roles or the tool changed since this plan was made", AGAIN)
     if document.key != keys.name(key) and any(host.secrets for host in document.hosts):
@@ -201,7 +214,13 @@ def host_differences(document: PlanDocument, host: HostResult, key: bytes) -> tu
     planned = next((one for one in document.hosts if one.name == host.name), None)
     if planned is None:
         return ("the plan holds nothing of this host",) if any(_counts(item.change) for item in host.resources) else ()
-    return (*_secret_differences(planned, host, key), *_change_differences(planned, host))
+    return (*_machine_difference(planned, host), *_secret_differences(planned, host, key), *_change_differences(planned, host))
+
+
+def _machine_difference(planned: PlannedHost, host: HostResult) -> Iterator[str]:
+    """A name that leads to another computer by now: a clone has the same before-values."""
+    if planned.machine and planned.machine != _machine(host):
+        yield f"the computer: the plan saw {printable(planned.machine)}, now {printable(_machine(host))}"
 
 
 def _secret_differences(planned: PlannedHost, host: HostResult, key: bytes) -> Iterator[str]:
