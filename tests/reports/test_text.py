@@ -130,6 +130,11 @@ def test_an_escape_sequence_is_written_out() -> None:
     assert printable("\u202eabc") == r"\u202eabc"
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u2060", "\ufeff", "\xad", "\u200e", "\u2028", "\U000e0041"], ids=ascii)
+def test_no_name_passes_for_another_by_a_character_of_no_width(unseen: str) -> None:
+    assert printable(f"OP-Web{unseen}-In") == f"OP-Web\\u{ord(unseen):04x}-In"
+
+
 def test_the_lines_of_one_change() -> None:
     assert list(change_lines(runs.service("Spooler", start_mode=("manual", "disabled")), ["sc.exe config Spooler"])) == [
         "  ~ service            Spooler                                        op_services",
