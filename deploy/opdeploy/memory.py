@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from opdeploy.model import Change, Principal
+from opdeploy.model import SETTLED, Change, Principal
 from opdeploy.rendering import plain, secrets
 from opdeploy.resources.base import OPTION, Owned, Resource, map_principals, parts, properties
 from opdeploy.results import HostResult, Item, Run
@@ -84,7 +84,7 @@ def _by_name(principal: Principal) -> Principal:
 
 def differing(change: Change[Any]) -> tuple[str, ...]:
     """Which properties differ, or WHOLE, or UNREAD; nothing where none does."""
-    if change.verdict in ("in_sync", "not_applicable"):
+    if change.verdict in SETTLED:
         return ()
     if change.verdict == "unknown":
         return (UNREAD,)

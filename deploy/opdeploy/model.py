@@ -298,6 +298,7 @@ class NotOurs(str):
 Verdict = Literal["in_sync", "would_change", "unknown", "not_applicable"]
 Action = Literal["none", "create", "update", "replace", "remove"]
 Outcome = Literal["applied", "failed", "refused", "not_reached"]
+SETTLED: tuple[Verdict, ...] = ("in_sync", "not_applicable")  # nothing differs
 
 
 @dataclass(frozen=True)

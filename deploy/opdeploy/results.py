@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from opdeploy.model import Change, ExitCode, Machine, Outcome, Verdict
+from opdeploy.model import SETTLED, Change, ExitCode, Machine, Outcome, Verdict
 from opdeploy.reboots import Reboot
 
 Command = Literal["plan", "apply", "drift", "remove"]
@@ -127,7 +127,7 @@ class Item:
             return ExitCode.FAILED
         if self.by_hand and self.change.verdict == "would_change":
             return ExitCode.OK
-        if self.outcome == "applied" or self.change.verdict in ("in_sync", "not_applicable"):
+        if self.outcome == "applied" or self.change.verdict in SETTLED:
             return ExitCode.OK
         if self.drift and self.drift.kind == "waived":
             return ExitCode.OK
@@ -206,7 +206,7 @@ def summary(changes: Sequence[Change[Any]]) -> dict[Verdict, int]:
 
 def open_steps(items: Sequence[Item]) -> int:
     """How many manual steps nobody has signed off as they stand now, though they are for this host."""
-    return sum(item.by_hand and item.change.verdict not in ("in_sync", "not_applicable") for item in items)
+    return sum(item.by_hand and item.change.verdict not in SETTLED for item in items)
 
 
 def may_reboot(change: Change[Any]) -> bool:

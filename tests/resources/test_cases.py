@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from cases import Case, load, planned, write_lines
-from opdeploy.reports.text import change_lines, show
+from opdeploy.rendering import show
+from opdeploy.reports.text import change_lines
 
 CASES = load(Path(__file__).parent.parent / "cases")
 

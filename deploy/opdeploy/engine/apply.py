@@ -21,7 +21,7 @@ from pyinfra.context import ctx_host, ctx_state
 from opdeploy.engine import work_log
 from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.engine.observe import host_result, items
-from opdeploy.model import Change, HostError, OpdeployError
+from opdeploy.model import SETTLED, Change, HostError, OpdeployError
 from opdeploy.planning import Managed, World, plan_one
 from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.results import HostResult, Item
@@ -125,7 +125,7 @@ def _settled(before: Item, again: Item | None) -> Item:
 
 def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
     host = Progressing(task, task.station.around())
-    open_items = [item for item in planned.items if item.change.verdict not in ("in_sync", "not_applicable")]
+    open_items = [item for item in planned.items if item.change.verdict not in SETTLED]
     operations = _prepared(state, task, host, open_items)
     for number, item in enumerate(open_items):
         so_far = partial(progress, task.name, number, len(open_items))

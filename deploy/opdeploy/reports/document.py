@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from opdeploy import __version__
-from opdeploy.model import SERVERS, Action, Change, Machine, Outcome, Property, Verdict
+from opdeploy.model import SERVERS, SETTLED, Action, Change, Machine, Outcome, Property, Verdict
 from opdeploy.rendering import plain
 from opdeploy.results import (
     Approval,
@@ -139,7 +139,7 @@ class ReportedHost(Part):
 
     @property
     def open_steps(self) -> int:
-        return sum(step.verdict not in ("in_sync", "not_applicable") for step in self.manual_steps)
+        return sum(step.verdict not in SETTLED for step in self.manual_steps)
 
 
 class Report(Part):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
 
+from opdeploy.model import SETTLED
 from opdeploy.rendering import printable
 from opdeploy.reports.document import Report, ReportedHost, ReportedResource
 from opdeploy.reports.text import drift_lines, property_line
@@ -79,7 +80,7 @@ def _case(one: ReportedResource) -> Case:
 
 
 def _fault(one: ReportedResource) -> Fault | None:
-    if one.outcome == "applied" or one.verdict in ("in_sync", "not_applicable") or (one.drift and one.drift.kind == "waived"):
+    if one.outcome == "applied" or one.verdict in SETTLED or (one.drift and one.drift.kind == "waived"):
         return None
     return "skipped" if one.verdict == "unknown" and one.outcome is None else "failure"
 

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 
 from opdeploy import __version__
 from opdeploy.approvals import SignedApproval
-from opdeploy.model import Change, UsageError
+from opdeploy.model import SETTLED, Change, UsageError
 from opdeploy.rendering import plain, printable, secrets, show
 from opdeploy.reports import document
 from opdeploy.reports.document import Report, ReportedHost, ReportedResource, Texts
@@ -93,7 +93,7 @@ def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
 
 def _is_told(resource: ReportedResource) -> bool:
     """What differs, and what a role gave a reason for: what `plan` shows of itself."""
-    return resource.verdict not in ("in_sync", "not_applicable") or bool(resource.reason)
+    return resource.verdict not in SETTLED or bool(resource.reason)
 
 
 def canonical(value: Any) -> str:

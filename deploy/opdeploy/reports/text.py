@@ -14,8 +14,8 @@ from typing import Any
 
 from rich.text import Text
 
-from opdeploy.model import Change, Outcome, Verdict
-from opdeploy.rendering import NOTHING, printable, show
+from opdeploy.model import SETTLED, Change, Outcome, Verdict
+from opdeploy.rendering import printable, show
 from opdeploy.reports import document
 from opdeploy.reports.document import (
     Report,
@@ -126,7 +126,7 @@ def restarts(reboot: ReportedReboot) -> Iterator[str]:
 
 
 def differs(resource: ReportedResource) -> bool:
-    return resource.verdict not in ("in_sync", "not_applicable") or resource.outcome is not None
+    return resource.verdict not in SETTLED or resource.outcome is not None
 
 
 def header(host: ReportedHost) -> str:
@@ -199,7 +199,7 @@ def minute(time: str) -> str:
 
 def _manual_steps(host: ReportedHost, detail: Detail, whole: bool) -> Iterator[Line]:
     """The open ones; those that are signed off only where all is shown. Not `whole`: a line each, for every night."""
-    shown = [step for step in host.manual_steps if detail.verbose or step.verdict not in ("in_sync", "not_applicable")]
+    shown = [step for step in host.manual_steps if detail.verbose or step.verdict not in SETTLED]
     if shown:
         yield f"  manual steps ({host.open_steps} open)", "bold"
     for step in shown:
@@ -288,6 +288,3 @@ def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
 
 def _kinds(what: str, sent: Sequence[str]) -> str:
     return f"{len(sent)} kind{'' if len(sent) == 1 else 's'} of {what}"
-
-
-__all__ = ["NOTHING", "change_lines", "header", "plain", "report_text", "restarts", "run_text", "show", "sign", "step_lines"]

@@ -24,7 +24,7 @@ from opdeploy import __version__
 from opdeploy.calls import Answer, Failure, Read
 from opdeploy.keeping import kept
 from opdeploy.memory import Memory
-from opdeploy.model import Change, OpdeployError, Secret, UsageError
+from opdeploy.model import SETTLED, Change, OpdeployError, Secret, UsageError
 from opdeploy.rendering import plain, timestamp
 from opdeploy.resources.base import OPTION, parts, properties
 from opdeploy.results import HostResult, Item, Run, may_reboot, summary
@@ -285,7 +285,7 @@ class Recorder:
         row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest, evidence, report)
         db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         for item in host.items:
-            if item.outcome or item.change.verdict not in ("in_sync", "not_applicable"):
+            if item.outcome or item.change.verdict not in SETTLED:
                 drift = json.dumps(asdict(item.drift)) if item.drift else ""
                 outcome = {"outcome": item.outcome, "error": item.error, "reboot": item.reboot, "drift": drift}
                 _write(db, self._change(host.name, item) | outcome)

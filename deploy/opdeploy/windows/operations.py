@@ -20,7 +20,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import OperationValueError
 
-from opdeploy.model import Change
+from opdeploy.model import SETTLED, Change
 from opdeploy.planning import Desired, Managed, World, plan, plan_one, reads_after, reads_of, stirred_reads
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import KEY, Resource, Work, parts
@@ -69,7 +69,7 @@ def converge(managed: Managed, world: World, station: Station) -> Iterator[Strin
     """
     for _ in range(PASSES):
         change = plan_one(managed, world)
-        if change.verdict in ("in_sync", "not_applicable") or change.resource.BY_HAND:
+        if change.verdict in SETTLED or change.resource.BY_HAND:
             return
         if change.action == "none":
             yield Refusal(f"{change.resource.label}: {change.reason}")
