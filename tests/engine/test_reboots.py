@@ -129,6 +129,20 @@ def test_that_winrm_was_not_started_anew_is_said_in_the_hosts_words(
     assert host.hint.startswith("run Restart-Service WinRM on it")
 
 
+def test_a_restart_of_winrm_that_hangs_is_not_waited_for_for_ever(
+    db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [0.0]
+    clock = {"pause": lambda seconds: times.append(times[-1] + seconds), "clock": lambda: times[-1]}
+    monkeypatch.setattr(fleet, "Station", partial(Station, **clock))
+    monkeypatch.setattr(Service, "afterwards", lambda self, change: frozenset({RESTART_WINRM}))
+    monkeypatch.setattr(jobs, "_carry_out", lambda state, id: None)
+    host = applied(store, db1.job([STOPPED]))
+    assert (host.error, host.code) == ("WinRM was told to restart, and has not within 5 minutes", ExitCode.UNKNOWN)
+    assert (host.items[0].outcome, host.hint.endswith("; where that hangs too, restart Windows")) == ("applied", True)
+    assert 300 <= times[-1] < 400
+
+
 @pytest.mark.usefixtures("wanting")
 def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
     db1: Box, store: Store, monkeypatch: pytest.MonkeyPatch

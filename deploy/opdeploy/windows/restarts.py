@@ -12,8 +12,10 @@ from opdeploy.resources.base import Answers
 from opdeploy.windows.station import Station, pauses
 
 UNTIL_UP = 1800.0  # seconds: updates may be finished on the way down and up
+UNTIL_RESTARTED = 300.0  # seconds: a service that does not stop keeps its runner waiting
 RESTART_WINRM = jobs.job_id("restart WinRM")
 BY_HAND = "run Restart-Service WinRM on it: new sessions are what this run made of them only then"
+HANGS = f"{BY_HAND}; where that hangs too, restart Windows"
 
 
 def reboot(station: Station) -> str:
@@ -58,13 +60,15 @@ def _failed(station: Station) -> str:
 
 
 def _at_its_end(station: Station) -> Answers:
-    """What there is of the job once it runs no more. Raises Unknown."""
-    asked = jobs.reads(RESTART_WINRM)
+    """What there is of the job once it runs no more. Raises Unknown, HostError where it goes on for too long."""
+    asked, until = jobs.reads(RESTART_WINRM), station.clock() + UNTIL_RESTARTED
     for pause in pauses():
         station.close()
         job = Answers(asked, station.look(list(asked.values()), pause))
         if not job.job["running"]:
             break
+        if station.clock() >= until:
+            raise HostError(f"WinRM was told to restart, and has not within {UNTIL_RESTARTED / 60:g} minutes", HANGS)
     further = jobs.then_reads(job)
     station.ask(list(further.values()))
     return Answers({**asked, **further}, station.observation)
