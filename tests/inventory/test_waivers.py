@@ -32,7 +32,7 @@ def test_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_there_need_be_none(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(HOSTS)
-    for text in ("", "waivers: []\n"):
+    for text in ("", "waivers: []\n", "waivers:\n"):
         (tmp_path / "waivers.yml").write_text(text)
         assert load(tmp_path, ENVIRONMENT).waivers == ()
 
@@ -63,6 +63,14 @@ def test_one_may_last_a_year_and_may_be_over(tmp_path: Path) -> None:
 def test_a_day_is_a_day(until: str, tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match=r"until: expected a date \(2026-12-31\), found "):
         made(tmp_path, until)
+
+
+def test_a_day_that_there_is_not_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError) as told:
+        made(tmp_path, "2026-11-31")
+    assert [problem.hint for problem in told.value.problems] == [
+        "there is no such day or time; if it is to be a text, write it in quotes"
+    ]
 
 
 @pytest.mark.parametrize(

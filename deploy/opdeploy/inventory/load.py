@@ -86,7 +86,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     hosts, unreached = _hosts(layout, variables, resolver, path)
     groups = _members(hosts, layout)
     waivers, wrong = read_waivers(waived, hosts, groups, date.today()) if waived and known else ((), [])
-    found = merged([*files.problems, *problems, *resolver.problems, *wrong], unreached)
+    found = merged([*files.problems, *problems, *resolver.problems], [*wrong, *unreached])
     return Inventory(path, hosts, groups, files.digest(), found, waivers)
 
 

@@ -6,7 +6,7 @@ it changes no plan, and is not in the digest that a plan file holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -17,12 +17,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from opdeploy.inventory.groups import ALL
 from opdeploy.inventory.hosts import Host
 from opdeploy.inventory.limits import selected
-from opdeploy.inventory.problems import InventoryError, Problem
+from opdeploy.inventory.problems import InventoryError, Problem, near, printable
 from opdeploy.inventory.validate import found, validated
 from opdeploy.inventory.yaml_file import Node
 from opdeploy.model import UsageError
 
 LONGEST = timedelta(days=366)
+GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class _Written(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    waivers: tuple[_Written, ...] = ()
+    waivers: tuple[_Written, ...] | None = None
 
 
 def read_waivers(
@@ -108,7 +109,7 @@ def read_waivers(
 ) -> tuple[tuple[Waiver, ...], list[Problem]]:
     """The waivers of a parsed file, and every problem of them."""
     try:
-        written = validated(_File, document, "", {"today": today}).waivers
+        written = validated(_File, document, "", {"today": today}).waivers or ()
     except InventoryError as error:
         return (), list(error.problems)
     waivers: list[Waiver] = []
@@ -120,8 +121,26 @@ def read_waivers(
             at = node.mapping.get("hosts", node).key_at  # 'all' of an inventory without hosts
             problems.append(Problem(at, f"waivers[{number}].hosts", error.message.removeprefix("the limit "), error.hint))
             continue
+        problems += _unheard_of(one, node, f"waivers[{number}]")
         waivers.append(_waiver(one, node, named))
     return tuple(waivers), problems
+
+
+def _unheard_of(written: _Written, node: Node, path: str) -> Iterator[Problem]:
+    """A kind that there is not, or a property that its kind has not: it would never accept anything. A glob may be any kind."""
+    from opdeploy.resources import KINDS  # a quarter of a second, for who waives something
+    from opdeploy.resources.base import properties
+
+    name = written.resource.partition("/")[0].lower()
+    if kind := KINDS.get(name):
+        there = properties(kind)
+        for number, one in enumerate(written.properties or ()):
+            if one not in there:
+                at, hint = node.mapping["properties"].items[number].at, near(one, there) or f"it has {', '.join(there)}"
+                yield Problem(at, f"{path}.properties[{number}]", f"{name} has no property {printable(one)}", hint)
+    elif not GLOB.intersection(name):
+        hint = near(name, KINDS) or "list the kinds: opdeploy explain"
+        yield Problem(node.mapping["resource"].key_at, f"{path}.resource", f"there is no kind {printable(name)}", hint)
 
 
 def _waiver(written: _Written, node: Node, named: frozenset[str]) -> Waiver:

@@ -23,6 +23,7 @@ MAX_VALUES = 100_000
 MAX_INTEGER = 2**128
 NO_VAULT = "the vault is not here yet; use {from_env: NAME} or {from_file: PATH}"
 QUOTE = "write it in quotes"
+NO_DAY = "there is no such day or time; if it is to be a text, write it in quotes"
 TEMPLATE = ("{{ is a template, and nothing here fills it in", "write the value itself")
 SYNTAX = "quote text that begins with a special character or holds ': ' or ' #', and check the indentation"
 PATHS = "a path goes in single quotes, or in none: in double quotes \\ begins an escape"
@@ -202,7 +203,9 @@ class _Tree:
             value = self._constructor.construct_object(source, deep=True)
         except _BAD_SCALAR:
             kind = source.tag.removeprefix(_TAG)
-            return self._refused(source, key_at, path, f"YAML reads this as {kind}, but it is none", QUOTE)
+            return self._refused(
+                source, key_at, path, f"YAML reads this as {kind}, but it is none", NO_DAY if kind == "timestamp" else QUOTE
+            )
         for message, hint in _doubts(source, value):
             return self._refused(source, key_at, path, message, hint)
         return Node(value, self._at(source), key_at)
