@@ -247,7 +247,7 @@ def test_a_credential_reaches_the_unit_and_the_inventory(machine: Machine) -> No
     secret(machine, {"from_credential": "op-installer"})
     refused = machine("install")
     assert refused.code == 64
-    assert "the night has no environment" in refused.err
+    assert "with no environment but the credentials" in refused.err
     assert "the credential op-installer is not there" in refused.err
     assert machine.files() == {}
     (machine.folder / "pass word").write_text("hunter2")
@@ -263,8 +263,21 @@ def test_an_environment_that_only_this_shell_has_is_found_out_now(machine: Machi
     secret(machine, {"from_env": "OP_HERE"})
     done = machine("install")
     assert done.code == 64
+    assert done.err.startswith("as the night would find it, with no environment but the credentials that it is given:\n")
     assert "the environment variable OP_HERE is not set" in done.err
     assert machine.files() == {}
+
+
+def test_that_nobody_would_be_told_is_said_now(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a configuration is found by this shell's environment alone."""
+    machine.boot()
+    config = machine.folder / "config" / "opdeploy" / "config.yml"
+    config.parent.mkdir(parents=True)
+    config.write_text("notify:\n- from_file: address\n")
+    (config.parent / "address").write_text("json://localhost")
+    assert "nobody will be told what it finds" in machine("install").err
+    monkeypatch.setenv("OPDEPLOY_CONFIG", str(config))
+    assert "told" not in machine("install").err
 
 
 def test_the_controllers_configuration_goes_along(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

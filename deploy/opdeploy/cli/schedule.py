@@ -175,11 +175,12 @@ def _rehearse(asked: Asked, nightly: Nightly) -> None:
         environment = dict(units.as_given(Path(folder), nightly.credentials)) | dict(nightly.environment)
         try:
             compiled(asked, environment)
-            if not nightly.run_as:
-                controller.load(environment)
+            is_told = nightly.run_as or controller.load(environment).notify
         except InventoryError:
-            terminal.say("the night has no environment but the credentials that it is given, so it would find:")
+            terminal.say("as the night would find it, with no environment but the credentials that it is given:")
             raise
+    if not is_told:
+        terminal.say("nobody will be told what it finds: the night finds no notify in a configuration (docs/notifications.md)")
 
 
 def _once(name: str, manager: Manager | None) -> None:
