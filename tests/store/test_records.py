@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -249,6 +250,18 @@ def test_a_broken_key_is_told_and_kept(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="expected a key of 32 bytes, found 5"):
         Store.open(tmp_path).key()
     assert (tmp_path / "key").read_bytes() == b"short"
+
+
+def test_no_room_for_the_key_names_it_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk says no file's name."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match=rf"^{tmp_path}/key: No space left on device"):
+        Store.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:

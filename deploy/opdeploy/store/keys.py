@@ -35,11 +35,12 @@ def load(folder: Path) -> bytes:
 def _make(path: Path) -> None:
     """Written whole under another name first, then linked: a link never replaces what is there."""
     piece = path.with_name(f"{NAME}.{os.getpid()}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(piece, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(LENGTH))
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(piece, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(LENGTH))
+            file.flush()
+            os.fsync(file.fileno())
         os.link(piece, path)
     except FileExistsError:
         return

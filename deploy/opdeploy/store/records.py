@@ -316,7 +316,7 @@ def _key(folder: Path, made_already: bool = False) -> bytes:
     try:
         return keys.load(folder)
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}", "name a folder of your own with --store") from error
+        raise UsageError(f"{error.filename or path}: {error.strerror}", "name a folder of your own with --store") from error
 
 
 def _write(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
