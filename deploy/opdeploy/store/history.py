@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from opdeploy.model import Action, Outcome, UsageError, Verdict
 from opdeploy.reboots import Reboot
-from opdeploy.results import Approval, Command, Drift, Evidence, Status, Waived, WaiverUse
+from opdeploy.results import Approval, Command, Drift, Evidence, Status, WaiverUse
 from opdeploy.store import database
 from opdeploy.store.records import NAME, Store, default_folder
 
@@ -39,6 +41,10 @@ CHANGES_OF = """
     FROM changes
     WHERE run_id = ?1 AND (?2 = '' OR host = ?2) ORDER BY host, rowid
 """
+OF_CHANGE = (
+    "host", "kind", "key", "verdict", "action", "properties", "reason", "begun_at", "ended_at", "outcome", "error", "reboot",
+    "drift",
+)  # fmt: skip
 # A manual step is no difference that a run closes. What was begun has no outcome yet.
 CAME_TO = """
     WITH mine AS (SELECT *, outcome IS NULL AND begun_at IS NULL AS told,
@@ -52,9 +58,6 @@ CAME_TO = """
         (SELECT count(*) FROM hosts WHERE run_id = ?1 AND (?2 = '' OR host = ?2) AND status = 'unreachable')
     FROM mine
 """
-
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ def came_to(store: Store, run_id: str, host: str = "") -> CameTo:
 
 def changes(store: Store, run_id: str, host: str = "") -> list[PastChange]:
     """In the order in which they were made or found, host by host."""
-    return [_change(*row) for row in store.rows(CHANGES_OF, run_id, host.lower())]
+    return [_change(row) for row in store.rows(CHANGES_OF, run_id, host.lower())]
 
 
 def hosts_of(store: Store, run_id: str) -> list[PastHost]:
@@ -224,35 +227,25 @@ def hosts_of(store: Store, run_id: str) -> list[PastHost]:
 
 def _run(row: Any) -> PastRun:
     *told, approvals, report = row
-    waivers = (_made(WaiverUse, waiver) for waiver in json.loads(report).get("waivers", ()))
-    return PastRun(*[*told, tuple(_made(Approval, one) for one in json.loads(approvals)), tuple(waivers)])
+    waivers = json.loads(report).get("waivers", ())
+    return PastRun(*[*told, _APPROVALS.validate_python(json.loads(approvals)), _WAIVERS.validate_python(waivers)])
 
 
 def _host(row: Any, made: tuple[PastChange, ...]) -> PastHost:
     name, status, reason, windows, evidence, report, desired = row
     told = {"error": reason} | json.loads(report)
     powershell = told.pop("powershell", "unknown")
-    machine = PastMachine(**found, powershell=powershell) if (found := json.loads(windows)) else None
-    reboot = _made(Reboot, told.pop("reboot", {}))
-    known = {"evidence": _made(Evidence, json.loads(evidence)), "desired": json.loads(desired), "changes": made}
-    return _made(PastHost, {"name": name, "status": status, "machine": machine, "reboot": reboot, **known, **told})
+    machine = {**found, "powershell": powershell} if (found := json.loads(windows)) else None
+    read = {"machine": machine, "evidence": json.loads(evidence), "desired": json.loads(desired), "changes": made}
+    return _HOST.validate_python({"name": name, "status": status, **read, **told})
 
 
-def _change(host: str, kind: str, key: str, verdict: Verdict, action: Action, properties: str, *more: Any) -> PastChange:
-    *others, drift, report = more
-    told = {name: (before, after) for name, (before, after) in json.loads(properties).items()}
-    known = PastChange(host, kind, key, verdict, action, told, *[*others, _drift(json.loads(drift)) if drift else None])
-    return replace(known, **_tuples(json.loads(report)))
+def _change(row: Any) -> PastChange:
+    *columns, report = row
+    told = dict(zip(OF_CHANGE, columns, strict=True))
+    documents = {"properties": json.loads(told["properties"]), "drift": json.loads(told["drift"] or "null")}
+    return _CHANGE.validate_python(told | documents | json.loads(report))
 
 
-def _drift(told: dict[str, Any]) -> Drift:
-    return _made(Drift, told | {"waived": [_made(Waived, waived) for waived in told["waived"]]})
-
-
-def _made(kind: type[Made], told: Mapping[str, Any]) -> Made:
-    return kind(**_tuples(told))
-
-
-def _tuples(told: Mapping[str, Any]) -> dict[str, Any]:
-    """As it was before JSON made lists of them."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+_APPROVALS, _WAIVERS = TypeAdapter(tuple[Approval, ...]), TypeAdapter(tuple[WaiverUse, ...])
+_HOST, _CHANGE = TypeAdapter(PastHost), TypeAdapter(PastChange)
