@@ -18,10 +18,16 @@ from pydantic import BaseModel
 from opdeploy.model import HIDDEN, Secret, Unproven
 
 NOTHING = "–"
+_UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 # What a terminal would obey instead of showing: control characters, those that turn the direction of writing, and those of
 # no width, by which two names can look the same. [Unicode, category Cf, and the separators U+2028 and U+2029]
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
 _NAMED = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
+
+
+def size(count: int) -> str:
+    """Bytes in people's words, decimal: ``1.2 MB``."""
+    return next((f"{count / unit:.1f} {name}" for unit, name in _UNITS if count >= unit), f"{count} bytes")
 
 
 def timestamp(at: datetime, precision: str = "seconds") -> str:

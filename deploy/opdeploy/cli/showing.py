@@ -7,14 +7,13 @@ from contextlib import contextmanager
 
 from opdeploy.cli import terminal
 from opdeploy.model import ExitCode
+from opdeploy.rendering import size
 from opdeploy.reports.csv import as_csv
 from opdeploy.reports.document import Report, as_json, report
 from opdeploy.reports.junit import as_junit
 from opdeploy.reports.text import Detail, plain, report_text
 from opdeploy.results import Run
 from opdeploy.store import Recorder
-
-UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 
 
 def show(run: Run, form: str = "text", *, verbose: bool = False, commands: bool = False, diff: bool = False) -> None:
@@ -70,8 +69,3 @@ def _so_far(made: int, begun: int) -> str:
     words = f"changes that were made: {made}" if made else "no change was made"
     unknown = f", of {begun} nobody knows: the next apply reads first, and waits for an installer that still runs on its host"
     return words + (unknown if begun else "")
-
-
-def size(count: int) -> str:
-    """Bytes in people's words, decimal: ``1.2 MB``."""
-    return next((f"{count / unit:.1f} {name}" for unit, name in UNITS if count >= unit), f"{count} bytes")

@@ -12,10 +12,9 @@ from pathlib import Path
 import click
 
 from opdeploy.cli import options, terminal
-from opdeploy.cli.showing import size
 from opdeploy.cli.times import since_when
 from opdeploy.model import ExitCode, OpdeployError, UsageError
-from opdeploy.rendering import printable, timestamp
+from opdeploy.rendering import printable, size, timestamp
 from opdeploy.store import Store, database, history, upkeep
 from opdeploy.store.records import default_folder
 from opdeploy.store.upkeep import Checked, Old
