@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from opdeploy.model import Change, ExitCode
 from opdeploy.reports.document import as_json, report
-from opdeploy.reports.plan_file import differences, plan_document, read_plan
+from opdeploy.reports.plan_file import plan_document, read_plan
 from opdeploy.reports.text import plain, run_text
 from opdeploy.results import HostResult, Item, Run, summary
 
@@ -145,8 +145,8 @@ def test_a_plan_file_shows_them_and_does_not_change_them() -> None:
     ids=["open as before", "gone", "new", "withdrawn"],
 )
 def test_they_make_no_plan_stale(then: list[Change[Any]], now: list[Change[Any]]) -> None:
-    assert differences(planned(DIFFERING, *then), runs.run(host(DIFFERING, *now)), KEY) == {}
+    assert runs.differences(planned(DIFFERING, *then), runs.run(host(DIFFERING, *now)), KEY) == {}
 
 
 def test_a_host_that_has_only_steps_needs_no_plan() -> None:
-    assert differences(planned(DIFFERING), runs.run(host(runs.OPEN, name="new.example")), KEY) == {}
+    assert runs.differences(planned(DIFFERING), runs.run(host(runs.OPEN, name="new.example")), KEY) == {}

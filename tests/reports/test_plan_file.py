@@ -19,7 +19,6 @@ from opdeploy.reports.plan_file import (
     PlanDocument,
     canonical,
     check_sources,
-    differences,
     digest,
     fingerprints,
     host_differences,
@@ -54,7 +53,7 @@ def host(*changes: Change[Any]) -> HostResult:
 
 
 def stale(then: list[Change[Any]], now: list[Change[Any]]) -> list[str]:
-    return list(differences(planned(*then), runs.run(host(*now)), KEY).get("db1.example", ()))
+    return list(runs.differences(planned(*then), runs.run(host(*now)), KEY).get("db1.example", ()))
 
 
 # ---------------------------------------------------------------- the document
@@ -202,12 +201,12 @@ def test_what_stands_twice_is_refused_whatever_the_digest(where: list[Any]) -> N
 
 
 def test_the_same_plan_again_is_not_stale() -> None:
-    assert differences(read_plan(plan_document(runs.FLEET, KEY).text.encode()), runs.FLEET, KEY) == {}
+    assert runs.differences(read_plan(plan_document(runs.FLEET, KEY).text.encode()), runs.FLEET, KEY) == {}
 
 
 def test_another_digest_of_sources_is_refused_whole() -> None:
     with pytest.raises(UsageError, match="the inventory, the roles or the tool changed since this plan was made"):
-        differences(planned(runs.FIREBIRD), runs.run(sources="sha256:other"), KEY)
+        runs.differences(planned(runs.FIREBIRD), runs.run(sources="sha256:other"), KEY)
 
 
 def test_another_key_is_refused_where_there_are_secrets() -> None:
@@ -296,14 +295,14 @@ def test_what_nothing_would_be_done_about_may_come_and_go() -> None:
 def test_each_host_on_its_own() -> None:
     document = read_plan(plan_document(runs.FLEET, KEY).text.encode())
     moved = runs.host("backup1.example", Item(SPOOLER))
-    assert list(differences(document, runs.run(runs.PLANNED, moved, runs.UNREACHABLE), KEY)) == ["backup1.example"]
+    assert list(runs.differences(document, runs.run(runs.PLANNED, moved, runs.UNREACHABLE), KEY)) == ["backup1.example"]
     assert host_differences(document, runs.host("new.example", Item(SPOOLER)), KEY) == ("the plan holds nothing of this host",)
     assert host_differences(document, runs.host("new.example", Item(DONE)), KEY) == ()
 
 
 def test_another_computer_under_the_same_name_is_not_the_one_that_was_approved() -> None:
     clone = replace(host(SPOOLER), machine=replace(runs.SERVER, machine_sid="S-1-5-21-9-9-9"))
-    (line,) = differences(planned(SPOOLER), runs.run(clone), KEY)["db1.example"]
+    (line,) = runs.differences(planned(SPOOLER), runs.run(clone), KEY)["db1.example"]
     assert line == f"the computer: the plan saw DB1 ({runs.SERVER.machine_sid}), now DB1 (S-1-5-21-9-9-9)"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cases import SERVER
 from opdeploy.model import Change, NotOurs, Principal, Property, Secret, Unproven
+from opdeploy.reports.plan_file import PlanDocument, check_sources, host_differences
 from opdeploy.resources.base import KEY, Resource
 from opdeploy.resources.manual_step import ManualStep, Signature
 from opdeploy.resources.service import Grant, Recovery, Service
@@ -152,3 +153,10 @@ UNREACHABLE = host(
     error="the host did not take the password of DB1\\installer", hint="check ansible_password in inventories/lab",
 )  # fmt: skip
 FLEET = run(PLANNED, IN_SYNC, UNREACHABLE)
+
+
+def differences(document: PlanDocument, made_anew: Run, key: bytes) -> dict[str, tuple[str, ...]]:
+    """Which hosts an apply of a plan file finds stale, and by what, a line each."""
+    check_sources(document, made_anew.sources, key)
+    found = {one.name: host_differences(document, one, key) for one in made_anew.hosts}
+    return {name: lines for name, lines in found.items() if lines}

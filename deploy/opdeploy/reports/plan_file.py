@@ -197,16 +197,6 @@ def check_sources(document: PlanDocument, sources: str, key: bytes) -> None:
         raise UsageError("this plan was made with another run store's key, so its secrets can't be compared", hint)
 
 
-def differences(document: PlanDocument, run: Run, key: bytes) -> dict[str, tuple[str, ...]]:
-    """Which hosts are stale, and by what, a line each; hosts that are as the plan saw them are left out.
-
-    `run` is the plan made anew. Raises UsageError where the two can't be compared at all.
-    """
-    check_sources(document, run.sources, key)
-    found = {host.name: host_differences(document, host, key) for host in run.hosts}
-    return {name: lines for name, lines in found.items() if lines}
-
-
 def host_differences(document: PlanDocument, host: HostResult, key: bytes) -> tuple[str, ...]:
     """One host, for an apply in which each goes at its own pace."""
     if host.error:
