@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_line import Done, opdeploy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from roles_at_hand import inventory
 
 from opdeploy.cli import crontab, schedule, units
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.cli.scheduled import Nightly
 from opdeploy.model import UsageError
 
@@ -39,18 +38,10 @@ exit 1
 
 
 @dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
 class Machine:
     """A controller with programs of ours on its PATH, in a folder of its own."""
 
     folder: Path
-    capsys: pytest.CaptureFixture[str]
 
     @property
     def inventory(self) -> Path:
@@ -81,18 +72,15 @@ class Machine:
         self.program("systemctl", SYSTEMCTL)
 
     def __call__(self, *arguments: str, where: bool = True) -> Done:
-        code = run(["drift", "schedule", *arguments, *(("-i", str(self.inventory)) if where else ())], Place())
-        shown = self.capsys.readouterr()
-        assert "Traceback" not in shown.out + shown.err
-        return Done(code, shown.out, shown.err)
+        return opdeploy("drift", "schedule", *arguments, *(("-i", str(self.inventory)) if where else ()))
 
     def files(self) -> dict[str, str]:
         return {path.suffix: path.read_text() for path in self.units.iterdir()} if self.units.is_dir() else {}
 
 
 @pytest.fixture
-def machine(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Machine:
-    made = Machine(tmp_path, capsys)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine(tmp_path)
     own = {"HOME": "home", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "PATH": "bin"}
     for name, value in own.items():
         monkeypatch.setenv(name, str(tmp_path / value) + (f"{os.pathsep}/usr/bin{os.pathsep}/bin" if name == "PATH" else ""))

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 import runs
+from command_line import Done, opdeploy
 from roles_at_hand import ENVIRONMENT, inventory
 
 from opdeploy.cli import unattended
-from opdeploy.cli.ending import run
-from opdeploy.cli.place import Place
 from opdeploy.results import Run
 from opdeploy.store import Store, database
 
@@ -23,18 +22,10 @@ CLOSED = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_winrm_scheme"
 
 
 @dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
 class Controller:
     """A machine that checks a practice whose only host has its port closed."""
 
     folder: Path
-    capsys: pytest.CaptureFixture[str]
 
     @property
     def inventory(self) -> Path:
@@ -53,10 +44,7 @@ class Controller:
 
     def check(self, *arguments: str, command: tuple[str, ...] = ("drift", "check", "--no-notify")) -> Done:
         where = ("-i", str(self.inventory), "--store", str(self.store))
-        code = run([*command, *where, *arguments], Place(self.store))
-        shown = self.capsys.readouterr()
-        assert "Traceback" not in shown.out + shown.err
-        return Done(code, shown.out, shown.err)
+        return opdeploy(*command, *where, *arguments, store=self.store)
 
     def a_run(self) -> Run:
         return runs.run(command="drift", inventory=str(self.inventory))
@@ -71,10 +59,10 @@ class Controller:
 
 
 @pytest.fixture
-def controller(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Controller:
+def controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controller:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    made = Controller(tmp_path, capsys)
+    made = Controller(tmp_path)
     made.hosts(db1=CLOSED)
     return made
 
