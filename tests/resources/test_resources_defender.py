@@ -18,10 +18,16 @@ NONE = "no answer"  # the property is not there
 NAMES = ("AMRunningMode", "AMServiceEnabled", "AntivirusEnabled")
 
 
-def said(*values: Any, products: Any = NO_SECURITY_CENTER) -> str:
+TURNED_OFF = {"values": {"DisableAntiSpyware": ["DWord", 1]}, "subkeys": {}}
+BY_POLICY = "; a policy turns it off (DisableAntiSpyware)"
+DENIED = Failure("Access denied", id="HRESULT 0x80041003,…")
+
+
+def said(*values: Any, products: Any = NO_SECURITY_CENTER, turned_off: Any = None) -> str:
     """'' active, 'unknown', or why not."""
     row = {name: value for name, value in zip(NAMES, values, strict=True) if value != NONE}
-    answered = {defender.READS["status"].key: [row], defender.READS["products"].key: products}
+    told = {"status": [row], "products": products, "turned_off": turned_off}
+    answered = {read.key: told[name] for name, read in defender.READS.items()}
     try:
         return defender.standing_back(Answers(defender.READS, answered))
     except Unknown:
@@ -36,9 +42,9 @@ def said(*values: Any, products: Any = NO_SECURITY_CENTER) -> str:
         (("Passive", True, True), "Defender is not active here (AMRunningMode: Passive)"),
         (("SxS Passive Mode", True, True), "Defender is not active here (AMRunningMode: SxS Passive Mode)"),
         (("EDR Block Mode", True, True), "Defender is not active here (AMRunningMode: EDR Block Mode)"),
-        (("Not running", False, False), "Defender is not active here (AMRunningMode: Not running)"),
-        (("Normal", True, False), "Defender is not active here (AntivirusEnabled: False)"),
-        ((NONE, False, False), "Defender is not active here (AMServiceEnabled: False)"),
+        (("Not running", False, False), "unknown"),
+        (("Normal", True, False), "unknown"),
+        ((NONE, False, False), "unknown"),
         ((NONE, True, True), "unknown"),
         (("", True, True), "unknown"),
         (("Normal", True, NONE), "unknown"),
@@ -55,10 +61,42 @@ def test_a_product_without_a_state_is_no_answer(product: dict[str, Any]) -> None
     assert said("Normal", True, True, products=[product]) == "unknown"
 
 
-@pytest.mark.parametrize("products", [Failure("Access denied", id="HRESULT 0x80041003,…"), [{"productState": 344064}]])
-def test_its_own_word_that_it_is_not_active_is_enough(products: Any) -> None:
-    assert said("Not running", False, False, products=products) == "Defender is not active here (AMRunningMode: Not running)"
+@pytest.mark.parametrize("products", [DENIED, [{"productState": 344064}]])
+def test_its_own_word_that_it_stands_back_is_enough(products: Any) -> None:
+    assert said("Passive Mode", True, True, products=products) == "Defender is not active here (AMRunningMode: Passive Mode)"
+    assert said("Not running", False, False, products=products) == "unknown"
     assert said("Normal", True, True, products=products) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (("Not running", False, False), "AMRunningMode: Not running"),
+        (("Normal", True, False), "AntivirusEnabled: False"),
+        ((NONE, False, False), "AMServiceEnabled: False"),
+    ],
+)
+def test_that_it_is_off_counts_on_a_server_whose_policy_turns_it_off(values: tuple[Any, ...], why: str) -> None:
+    assert said(*values, turned_off=TURNED_OFF) == f"Defender is not active here ({why}){BY_POLICY}"
+
+
+@pytest.mark.parametrize(
+    "turned_off", [{"values": {}, "subkeys": {}}, {"values": {"DisableAntiSpyware": ["DWord", 0]}}, DENIED]
+)
+def test_a_policy_that_does_not_turn_it_off_explains_nothing(turned_off: Any) -> None:
+    assert said("Not running", False, False, turned_off=turned_off) == "unknown"
+
+
+def test_a_policy_that_is_ignored_does_not_hide_a_defender_that_is_active() -> None:
+    assert said("Normal", True, True, turned_off=TURNED_OFF) == ""
+
+
+def test_on_a_workstation_only_a_product_that_is_on_explains_it() -> None:
+    on, off = {"displayName": "X", "productState": 266240}, {"displayName": "X", "productState": 262144}
+    assert said("Not running", False, False, products=[off], turned_off=TURNED_OFF) == "unknown"
+    assert said("Not running", False, False, products=[on]) == (
+        "Defender is not active here (AMRunningMode: Not running); X is on, Windows Security Center says"
+    )
 
 
 def test_no_row_at_all_is_unknown() -> None:

@@ -177,6 +177,11 @@ def stopped(state: State) -> None:
     services.set_running(state, "WinDefend", False)
 
 
+def turned_off(state: State) -> None:
+    stopped(state)
+    registry.set_value(registry.create(state, cmdlets_defender.POLICIES), "DisableAntiSpyware", "DWord", 1)
+
+
 def passive(state: State) -> None:
     key = registry.create(state, cmdlets_defender.THREAT_PROTECTION)
     registry.set_value(key, "ForceDefenderPassiveMode", "DWord", 1)
@@ -195,7 +200,10 @@ def planned(state: State) -> dict[str, Change[Any]]:
     ("done", "why"),
     [
         (removed, "Defender is not installed here"),
-        (stopped, "Defender is not active here (AMRunningMode: Not running)"),
+        (
+            turned_off,
+            "Defender is not active here (AMRunningMode: Not running); a policy turns it off (DisableAntiSpyware)",
+        ),
         (passive, "Defender is not active here (AMRunningMode: Passive Mode)"),
     ],
 )
@@ -205,6 +213,14 @@ def test_where_it_stands_back_the_step_is_open(build: int, done: Callable[[State
     found = planned(state)
     assert (found["defender_exclusion"].verdict, found["defender_exclusion"].reason) == ("not_applicable", why)
     assert (found["manual_step"].verdict, found["manual_step"].action) == ("would_change", "none")
+
+
+def test_a_defender_that_was_merely_stopped_hides_no_drift() -> None:
+    state = servers.bare()
+    stopped(state)
+    found = planned(state)
+    assert {change.verdict for change in found.values()} == {"unknown"}
+    assert found["defender_exclusion"].reason.endswith("start WinDefend, or if another one does, say `other` for this host")
 
 
 @pytest.mark.parametrize("product", ["ServerNT", "WinNT"])
@@ -230,7 +246,7 @@ def test_two_that_are_on_are_no_answer() -> None:
     assert {change.verdict for change in planned(state).values()} == {"unknown"}
 
 
-@pytest.mark.parametrize("done", [as_it_is, removed, stopped, passive])
+@pytest.mark.parametrize("done", [as_it_is, removed, stopped, turned_off, passive])
 def test_what_is_not_applicable_is_left_alone_and_nothing_is_asked_twice(done: Callable[[State], None]) -> None:
     host = Host(servers.bare())
     done(host.state)
