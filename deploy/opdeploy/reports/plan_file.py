@@ -24,7 +24,7 @@ from opdeploy.model import SETTLED, Change, UsageError
 from opdeploy.rendering import plain, printable, secrets, show
 from opdeploy.reports import document
 from opdeploy.reports.document import Report, ReportedHost, ReportedResource, Texts
-from opdeploy.results import HostResult, Item, Run
+from opdeploy.results import HostResult, Item, Run, may_reboot
 from opdeploy.store import keys
 
 SCHEMA: Literal["opdeploy.plan/2"] = "opdeploy.plan/2"
@@ -259,6 +259,16 @@ def _compared(name: str, planned: ReportedResource, item: Item) -> Iterator[str]
         yield f"{name}: the plan said {_said(planned)}, now {_said(now)}"
     elif not lines and now.known_after_apply != planned.known_after_apply:
         yield f"{name}: what is known only after apply is no longer the same"
+    elif not lines:
+        yield from _untold(name, planned, now)
+
+
+def _untold(name: str, planned: ReportedResource, now: Change[Any]) -> Iterator[str]:
+    """What was signed must say what is run, and that Windows may be started anew for it: a plan file can be made by hand."""
+    if (unseen := now.resource.unseen(now)) not in planned.reason:
+        yield f"{name}: the plan does not say {unseen}"
+    if may_reboot(now) and not planned.may_reboot:
+        yield f"{name}: the plan does not say that it may need a reboot"
 
 
 def _property_differences(name: str, planned: ReportedResource, now: Change[Any]) -> Iterator[str]:
@@ -270,7 +280,9 @@ def _property_differences(name: str, planned: ReportedResource, now: Change[Any]
             yield f"{name} {title}: the plan saw no difference, now {show(before)}"
         elif not _equal(then.before, before):
             yield f"{name} {title}: plan saw {show(then.before)}, now {show(before)}"
-        elif new and not _equal(then.after, new.after):
+        elif new is None:
+            yield f"{name} {title}: the plan makes it {show(then.after)}, now it would stay as it is"
+        elif not _equal(then.after, new.after):
             yield f"{name} {title}: the plan makes it {show(then.after)}, now it would be {show(new.after)}"
 
 
