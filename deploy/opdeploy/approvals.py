@@ -233,7 +233,7 @@ class Touched:
     action: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.key} on {self.host}".replace("  ", " ")
+        return printable(f"{self.kind} {self.key} on {self.host}".replace("  ", " "))
 
 
 @dataclass(frozen=True)
@@ -244,12 +244,12 @@ class Need:
     by: tuple[str, ...]
     why: str
 
-    def others(self, words: Iterable[SignedApproval]) -> tuple[str, ...]:
+    def others(self, words: Iterable[SignedApproval | Approval]) -> tuple[str, ...]:
         """Who may still approve, besides those whose words count."""
         said = {word.by for word in words}
         return tuple(name for name in self.by if name not in said)
 
-    def missing(self, words: Iterable[SignedApproval]) -> int:
+    def missing(self, words: Iterable[SignedApproval | Approval]) -> int:
         """How many approvals there are too few."""
         given = len(self.by) - len(self.others(words))
         return max(0, self.approvals - given)

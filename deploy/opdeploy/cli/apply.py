@@ -64,7 +64,7 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
 def _apply(jobs: Sequence[Job], run: Run, store: Store, document: PlanDocument | None, form: str) -> ExitCode:
     recorder = store.begin(run)
     with showing.so_far(recorder), terminal.Progress() as progress:
-        hosts = applied(jobs, store, recorder, approving.review(document, store.key()), progress=progress)
+        hosts = applied(jobs, store, recorder, approving.review(document, run, store.key()), progress=progress)
     run = replace(run, hosts=hosts)
     try:
         recorder.finish(run)

@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from opdeploy import controller
 from opdeploy.approvals import HOW, Policy, Touched, counted, judged, open_to, required
 from opdeploy.cli.compiled import Compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import Host, near
-from opdeploy.model import UsageError
+from opdeploy.model import Change, UsageError
+from opdeploy.rendering import printable
 from opdeploy.reports.plan_file import AGAIN, PlanDocument, host_differences, read_plan
 from opdeploy.resources.desired import Desired
-from opdeploy.results import HostResult, Run
+from opdeploy.results import Approval, HostResult, Run
 
 # How a plan file is made, and how it is carried out.
 MADE = {"apply": "opdeploy plan --out FILE", "remove": "opdeploy remove --role NAME --out FILE"}
@@ -64,9 +65,23 @@ def is_planned(host: Host, document: PlanDocument | None, asked: Asked) -> bool:
     return document is None or bool(asked.limits) or any(one.name == host.name for one in document.hosts)
 
 
-def review(document: PlanDocument | None, key: bytes) -> Callable[[HostResult], Sequence[str]] | None:
-    """What an apply holds each host against, just before it changes it."""
-    return (lambda host: host_differences(document, host, key)) if document else None
+def review(document: PlanDocument | None, run: Run, key: bytes) -> Callable[[HostResult], Sequence[str]] | None:
+    """What an apply holds each host against, just before it changes it: the plan, and for a file the policy once more, since a
+    file may not say of itself which rules it falls under.
+    """
+    if document is None:
+        return None
+    rules = policy() if run.plan else None
+    return lambda host: host_differences(document, host, key) or _unapproved(rules, host, run.approvals)
+
+
+def _unapproved(rules: Policy | None, host: HostResult, words: Sequence[Approval]) -> tuple[str, ...]:
+    needs = required(rules, [_touched(host.name, item.change) for item in host.resources], {})
+    return tuple(f"it needs {counted(need.approvals)} by {need.why}" for need in needs if need.missing(words))
+
+
+def _touched(host: str, change: Change[Any]) -> Touched:
+    return Touched(host, change.resource.KIND, change.resource.key, tuple(change.roles), change.verdict, change.action)
 
 
 def _check_document(command: str, document: PlanDocument, what: Compiled) -> None:
@@ -76,7 +91,7 @@ def _check_document(command: str, document: PlanDocument, what: Compiled) -> Non
         raise UsageError(f"this plan is one of {of}", DONE[of])
     known = {host.name for host in what.inventory.hosts}
     if strangers := [host.name for host in document.hosts if host.name not in known]:
-        raise UsageError(f"the plan is of {', '.join(strangers)}, not in this inventory", AGAIN)
+        raise UsageError(f"the plan is of {printable(', '.join(strangers))}, not in this inventory", AGAIN)
 
 
 # ---------------------------------------------------------------- what falls under a policy

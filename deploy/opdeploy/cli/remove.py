@@ -118,7 +118,7 @@ def _apply(
 ) -> ExitCode:
     recorder = store.begin(run)
     with showing.so_far(recorder), terminal.Progress() as progress:
-        hosts = applied(jobs, store, recorder, approving.review(document, store.key()), progress=progress)
+        hosts = applied(jobs, store, recorder, approving.review(document, run, store.key()), progress=progress)
     run = replace(run, hosts=_told(hosts, left))
     try:
         recorder.finish(run)

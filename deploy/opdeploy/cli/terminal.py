@@ -101,14 +101,18 @@ def say(text: str) -> None:
 
 
 def error(failed: OpdeployError) -> None:
-    """An inventory's problems name their places themselves; any other error is introduced as one."""
+    """An inventory's problems name their places themselves; any other error is introduced as one.
+
+    It may quote a file that somebody sent: a terminal is given nothing to obey.
+    """
     from opdeploy.inventory import InventoryError
+    from opdeploy.rendering import printable
 
     if isinstance(failed, InventoryError):
         say(failed.message)
         return
     hint = f"\n    {failed.hint}" if failed.hint else ""
-    say(f"error: {failed.message}{hint}")
+    say("\n".join(printable(line) for line in f"error: {failed.message}{hint}".split("\n")))
 
 
 def interactive() -> bool:

@@ -229,7 +229,7 @@ def step_lines(step: Any) -> Iterator[str]:
 
 def counts(hosts: Sequence[ReportedHost]) -> dict[str, int]:
     """What came of each resource: in an apply what was done, in a drift check where it comes from, else what the plan says."""
-    left = {verdict: sum(host.summary[verdict] for host in hosts) for verdict in VERDICTS}  # a plan file has only what differs
+    left = {verdict: sum(host.summary.get(verdict, 0) for host in hosts) for verdict in VERDICTS}  # a plan lists what differs
     came = dict.fromkeys([*OUTCOMES.values(), *CLASSES.values()], 0)
     for resource in (resource for host in hosts for resource in host.resources):
         if word := _came(resource):
