@@ -188,6 +188,34 @@ def bent(text: bytes, draw: Any) -> bytes:
 WHOLE = plan_document(runs.FLEET, b"k" * 32, ["firewall"]).text.encode()
 
 
+def redigested(**told: Any) -> bytes:
+    """A plan with something else in it, and a digest that is right again."""
+    document = json.loads(WHOLE) | told
+    return (canonical(document | {"digest": digest(document)}) + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    "value", [nested(400, list), nested(400, dict), {"\ud800": 1}], ids=["lists", "objects", "half a character"]
+)
+def test_a_value_that_opdeploy_could_not_have_written_is_no_bug(value: Any) -> None:
+    (host, *others) = json.loads(WHOLE)["hosts"]
+    host["resources"][0]["properties"][0]["before"] = value
+    with pytest.raises(UsageError, match="not the very text"):
+        read_plan(redigested(hosts=[host, *others]))
+
+
+def test_a_summary_that_leaves_something_out_is_shown() -> None:
+    hosts = [host | {"summary": {}} for host in json.loads(WHOLE)["hosts"]]
+    assert report_text(read_plan(redigested(hosts=hosts)))
+
+
+def test_a_terminal_obeys_no_word_of_a_plan_that_is_refused(desk: Desk) -> None:
+    desk.path.write_bytes(redigested(roles=["\x1b[2Jfirewall"]))
+    said = desk.fleet.run("apply", str(desk.path), "--yes").err
+    assert "no role \\u001b[2Jfirewall" in said
+    assert "\x1b" not in said
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_whatever_is_altered_of_its_form_it_is_refused_or_a_plan_to_the_letter(data: st.DataObject) -> None:
