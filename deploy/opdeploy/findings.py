@@ -5,6 +5,8 @@ A message leaves the controller: it names hosts, resources and properties, says 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ from typing import Literal, NamedTuple
 
 from opdeploy.memory import WHOLE, differing
 from opdeploy.model import ExitCode
-from opdeploy.rendering import printable
+from opdeploy.rendering import plain, printable
 from opdeploy.results import HostResult, Item, Run
 
 LONGEST_REASON = 300  # characters of why a host was not read, or the check failed
@@ -26,12 +28,14 @@ EXPIRED = "waiver expired"
 
 class Finding(NamedTuple):
     """One thing that is not as it should be. `what` is ``service/Spooler``, '' for the host as a whole; `properties` which of
-    its differ, or that it is missing or too much."""
+    its differ, or that it is missing or too much; `found` a digest of what it is instead: it tells nights apart, and nobody
+    is told of it."""
 
     host: str
     what: str
     state: str
     properties: str = ""
+    found: str = ""
 
     @property
     def about(self) -> tuple[str, str, bool]:
@@ -75,7 +79,7 @@ def _of(host: HostResult) -> Iterator[Finding]:
         yield Finding(host.name, "", host.status)
     for item in host.items:
         if item.code != ExitCode.OK:
-            yield Finding(host.name, item.id, _state(item), _properties(item))
+            yield Finding(host.name, item.id, _state(item), _properties(item), _found(item))
 
 
 def _state(item: Item) -> str:
@@ -87,8 +91,21 @@ def _state(item: Item) -> str:
 def _properties(item: Item) -> str:
     if differing(item.change) == (WHOLE,):
         return "too much" if item.change.resource.absent else "missing"
+    return ", ".join(_names(item))
+
+
+def _found(item: Item) -> str:
+    """Of an unknown nothing was found."""
+    if item.change.verdict == "unknown":
+        return ""
+    found = json.dumps({name: plain(item.change.properties[name].before) for name in _names(item)})
+    return hashlib.sha256(found.encode()).hexdigest()
+
+
+def _names(item: Item) -> list[str]:
+    """The properties that differ, and no waiver accepts."""
     waived = {name for waiver in item.drift.waived for name in waiver.properties} if item.drift else set()
-    return ", ".join(sorted(set(item.change.properties) - waived))
+    return sorted(set(item.change.properties) - waived)
 
 
 def remembered(run: Run, before: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -114,6 +114,19 @@ def test_another_property_or_class_of_the_same_is_changed_and_not_settled(item: 
     assert "settled" not in told(night(runs.host("db1", item)), before)
 
 
+def test_the_same_property_with_another_value_is_told_again() -> None:
+    """A rule that was opened to a network last night, and is open to everybody now."""
+    before = findings(night(runs.host("db1", differs(STOPPED))))
+    worse = differs(runs.service("Spooler", start_mode=("automatic", "disabled"), state=("running", "stopped")))
+    assert told(night(runs.host("db1", worse)), before).startswith("new or changed:\n- db1: service/Spooler (")
+
+
+def test_what_a_waiver_accepts_may_change() -> None:
+    other = runs.service("Spooler", start_mode=("manual", "disabled"), state=("paused", "stopped"))
+    accepted = [findings(night(runs.host("db1", differs(one, "corrective", "state")))) for one in (STOPPED, other)]
+    assert accepted[0] == accepted[1]
+
+
 def test_nothing_found_on_the_first_night_is_not_told() -> None:
     assert message(night(runs.IN_SYNC), ()) is None
 
