@@ -108,7 +108,7 @@ def test_what_is_broken_is_said_with_what_to_do(folder: Path, breaks: Callable[[
     checked = upkeep.check(folder)
     assert not checked.whole
     (fault,) = checked.faults
-    assert f"{folder / NAME} is broken: " in fault.what
+    assert f"{folder / NAME} is broken: " in fault.message
     assert "--set-aside" in fault.hint
     assert (folder / NAME).read_bytes() == before
 
@@ -183,7 +183,7 @@ def test_what_else_makes_a_store_worthless_is_said(folder: Path, spoils: Callabl
     spoils(folder)
     checked = upkeep.check(folder)
     assert checked.whole
-    assert [(said in fault.what, hint in fault.hint) for fault in checked.faults] == [(True, True)]
+    assert [(said in fault.message, hint in fault.hint) for fault in checked.faults] == [(True, True)]
     assert (folder / "key").exists() == (spoils is not key_gone)
 
 

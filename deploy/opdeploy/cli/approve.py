@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def command(
         raise UsageError("--list signs nothing", "leave --list out to sign, or all else to see who approved")
     document, policy, now = approving.plan_file(plan), approving.policy(binding=False), datetime.now(UTC)
     if form == "text":
-        _write(_head(document))
+        terminal.plain_lines(_head(document))
     if not only_list:
         if key is None or note is None:
             raise UsageError("an approval wants --key and --note", "or say --list to see who approved")
@@ -80,7 +80,7 @@ def command(
         out_file.write(plan.resolve(), document.text, "the approval", "the plan file is as it was")  # not beside a link to it
     states = _states(document, policy, now)
     if form == "text":
-        _write(_words(document, states, policy))
+        terminal.plain_lines(_words(document, states, policy))
     else:
         terminal.document(_document(document, states))
 
@@ -213,7 +213,3 @@ def _words(document: PlanDocument, states: States, policy: Policy | None) -> Ite
     for need in required(policy, list(approving.planned(document)), {}):
         if missing := need.missing(counting):
             yield f"  still needed: {counted(missing)} of {', '.join(need.others(counting))}, by {need.why}"
-
-
-def _write(lines: Iterable[str]) -> None:
-    terminal.write("".join(printable(line) + "\n" for line in lines))

@@ -90,7 +90,7 @@ def list_(host: str, store: Path | None, since: str | None, of: str | None, numb
     if form == "json":
         terminal.document({"schema": SCHEMA, "host": host.lower() or None, "runs": [_document(one) for one in found]})
     else:
-        terminal.write("".join(f"{line}\n" for line in _table(found)))
+        terminal.plain_lines(_table(found))
 
 
 def _check_host(host: str, store: Store) -> None:
@@ -126,7 +126,7 @@ def show(run: str, store: Path | None, form: str, verbose: bool) -> None:
         found = history.run(opened, _named(run, opened))
         told = past.report(found, history.hosts_of(opened, found.run_id))
     if form == "text":
-        terminal.write("".join(f"{printable(line)}\n" for line in _head(found)) + "\n")
+        terminal.plain_lines([*_head(found), ""])
     showing.shown(told, form, Detail(verbose=verbose))
 
 
@@ -185,7 +185,7 @@ def _told(one: Listed) -> str:
 def _change_line(change: PastChange) -> str:
     error = f": {change.error}" if change.error else ""
     named = "" if change.action in ("create", "remove") else ", ".join(change.properties) + ": "
-    return printable(f"    {SIGNS[change.action]} {change.kind:<18} {change.key:<46} {named}{_outcome(change)}{error}")
+    return f"    {SIGNS[change.action]} {change.kind:<18} {change.key:<46} {named}{_outcome(change)}{error}"
 
 
 def _outcome(change: PastChange) -> str:

@@ -14,7 +14,7 @@ import click
 from opdeploy.cli import options, terminal
 from opdeploy.cli.times import since_when
 from opdeploy.model import ExitCode, OpdeployError, UsageError
-from opdeploy.rendering import printable, size, timestamp
+from opdeploy.rendering import size, timestamp
 from opdeploy.store import Store, database, history, upkeep
 from opdeploy.store.records import default_folder
 from opdeploy.store.upkeep import Checked, Old
@@ -57,9 +57,9 @@ def check(store: Path | None, set_aside: bool) -> ExitCode:
         _set_aside(folder)
         return ExitCode.OK
     checked = upkeep.check(folder)
-    terminal.write("".join(f"{printable(line)}\n" for line in _told(checked)))
+    terminal.plain_lines(_told(checked))
     for fault in checked.faults:
-        terminal.say(printable(f"error: {fault.what}") + f"\n    {printable(fault.hint)}")
+        terminal.error(fault)
     return ExitCode.FAILED if checked.faults else ExitCode.OK
 
 

@@ -44,6 +44,13 @@ def lines(texts: Iterable[Text]) -> None:
     write(printed.get())
 
 
+def plain_lines(texts: Iterable[str]) -> None:
+    """Lines without a style, in which a terminal finds nothing to obey."""
+    from opdeploy.rendering import printable
+
+    write("".join(printable(text) + "\n" for text in texts))
+
+
 def page(text: str) -> None:
     """Markdown as it is; laid out where somebody looks at it."""
     if not sys.stdout.isatty():

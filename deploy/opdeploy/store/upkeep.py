@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opdeploy import __version__
-from opdeploy.model import UsageError
+from opdeploy.model import OpdeployError, UsageError
 from opdeploy.store import database, keys
 from opdeploy.store.database import MIGRATIONS, NAME
 from opdeploy.store.records import Store
@@ -41,12 +41,6 @@ UNUSED = "DELETE FROM desired WHERE digest NOT IN (SELECT desired FROM hosts)"
 
 
 @dataclass(frozen=True)
-class Fault:
-    what: str
-    hint: str
-
-
-@dataclass(frozen=True)
 class Unended:
     """A run that was killed, or is under way. `begun`: its changes of which nobody knows what came."""
 
@@ -68,7 +62,7 @@ class Checked:
     runs: int
     unended: tuple[Unended, ...]
     aside: tuple[Path, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[OpdeployError, ...]
 
 
 @dataclass(frozen=True)
@@ -103,27 +97,27 @@ def _looked_into(path: Path) -> tuple[int, int, tuple[Unended, ...]]:
         return schema, runs, tuple(Unended(*row) for row in db.execute(UNENDED))
 
 
-def _broken(path: Path, said: str) -> Iterator[Fault]:
+def _broken(path: Path, said: str) -> Iterator[OpdeployError]:
     if said:
         hint = "restore it from a backup, or start a new history: opdeploy store check --set-aside"
-        yield Fault(f"{path} is broken: {' '.join(said.split())}", hint)
+        yield OpdeployError(f"{path} is broken: {' '.join(said.split())}", hint)
 
 
-def _key(folder: Path) -> Iterator[Fault]:
+def _key(folder: Path) -> Iterator[OpdeployError]:
     """One that is gone must not be made anew, as `keys.load` would."""
     path = folder / keys.NAME
     if not path.exists():
-        yield Fault(f"{path} is gone, and the records beside it were made with it", "restore it from a backup")
+        yield OpdeployError(f"{path} is gone, and the records beside it were made with it", "restore it from a backup")
         return
     try:
         keys.load(folder)
     except UsageError as error:
-        yield Fault(error.message, error.hint)
+        yield error
 
 
-def _open_to_others(path: Path) -> Iterator[Fault]:
+def _open_to_others(path: Path) -> Iterator[OpdeployError]:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        yield Fault(f"{path}: others may read what every host is like", f"chmod 600 {path}")
+        yield OpdeployError(f"{path}: others may read what every host is like", f"chmod 600 {path}")
 
 
 # ---------------------------------------------------------------- prune
