@@ -273,6 +273,28 @@ def test_a_link_to_a_policy_that_others_could_change(made: Fleet, configured: Ca
     assert f"binds nobody: {elsewhere} can be written by other accounts" in refused(made, "apply", *ONLY, "--yes")
 
 
+def test_every_link_on_the_way_to_a_policy_is_one_that_nobody_could_change(
+    made: Fleet, configured: Callable[[str], None], tmp_path: Path
+) -> None:
+    """It is named by a link, and is where only its owner writes: in between somebody else could lead elsewhere."""
+    policy, between, real = tmp_path / "etc/policy.yml", tmp_path / "between", tmp_path / "real"
+    for folder in (between, real):
+        folder.mkdir()
+    (between / "folder").symlink_to("../real")
+    (real / "policy.yml").symlink_to(policy.rename(real / "rules.yml").name)
+    policy.symlink_to("../between/folder/../real/policy.yml")
+    assert "needs 2 approvals" in refused(made, "apply", *ONLY, "--yes")
+    between.chmod(0o777)
+    assert f"binds nobody: {tmp_path}/etc/../between can be written by other accounts" in refused(made, "apply", *ONLY, "--yes")
+
+
+def test_links_to_a_policy_that_lead_nowhere_end(made: Fleet, configured: Callable[[str], None], tmp_path: Path) -> None:
+    policy = tmp_path / "etc/policy.yml"
+    policy.rename(tmp_path / "etc/rules.yml")
+    policy.symlink_to("policy.yml")
+    assert "policy.yml: Too many levels of symbolic links" in refused(made, "apply", *ONLY, "--yes")
+
+
 # ---------------------------------------------------------------- approve
 
 

@@ -5,6 +5,7 @@ The policy is this machine's (`opdeploy.controller`), and binds only where the a
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from opdeploy.results import Approval, HostResult, Run
 # How a plan file is made, and how it is carried out.
 MADE = {"apply": "opdeploy plan --out FILE", "remove": "opdeploy remove --role NAME --out FILE"}
 DONE = {"apply": "opdeploy apply FILE", "remove": "opdeploy remove FILE --apply"}
+LINKS = 40  # that are followed on the way to one file, as Linux does (path_resolution(7))
 OWNER = "another account must own it and its folders, and alone may write there: docs/approvals.md"
 
 Hosts = Sequence[tuple[Host, Desired]]
@@ -130,14 +132,25 @@ def policy(*, binding: bool = True) -> Policy | None:
 
 
 def _check_owner(path: Path) -> None:
-    """Of the file as it is named, and of what a link leads to."""
+    """Of the file as it is named, and of everything that links lead over."""
     try:
-        for file in dict.fromkeys((path, path.resolve(strict=True))):
+        for file in _named(path):
             for number, place in enumerate((file, *file.parents)):
                 if why := open_to(place.lstat(), os.geteuid(), above=number > 1):
                     raise UsageError(f"an approval policy that binds nobody: {place} {why}", OWNER)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", OWNER) from error
+
+
+def _named(path: Path) -> Iterator[Path]:
+    """The file as it is named, and as each link on the way to it names it in turn. Raises OSError for links without an end."""
+    for _ in range(LINKS):
+        yield path
+        link = next((place for place in reversed((path, *path.parents)) if place.is_symlink()), None)
+        if link is None:
+            return
+        path = link.parent / link.readlink() / path.relative_to(link)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _check_roles(policy: Policy | None, roles: Sequence[str]) -> None:
