@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from opdeploy.model import SETTLED, Change, ExitCode, Machine, Outcome, Verdict
@@ -184,7 +184,7 @@ class Run:
     by: str  # who, from where: 'anna@admin-pc'
     inventory: str
     sources: str  # digest of all that the desired state came from
-    hosts: tuple[HostResult, ...] = field(default_factory=tuple)
+    hosts: tuple[HostResult, ...] = ()
     roles: tuple[str, ...] = ()  # that it was limited to; none: all
     from_snapshots: bool = False  # nothing is known of now
     plan: str = ""  # the digest of the plan file that was applied

@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from opdeploy import __version__
 from opdeploy.calls import Write, cmdlet_write
-from opdeploy.model import REFERENCE
+from opdeploy.model import REFERENCE, Outcome
 from opdeploy.rendering import printable, show, without_secrets
 from opdeploy.resources.work_log import LOG, SOURCE
 from opdeploy.results import HostResult, Item, Run
 from opdeploy.store import tokens
 
 DONE, NOT_ALL_DONE = 1, 2  # event ids
-OUTCOMES = {"applied": "applied", "failed": "failed", "refused": "refused", "not_reached": "not reached"}
 # Characters as Windows counts them. ReportEvent's page says 31,839; on Windows 10 the most was 31,718 (dotnet-api-docs #9999).
 LONGEST = 30_000
 LONGEST_LINE = 2_000
@@ -45,7 +45,7 @@ def _event(whole: bool, text: str) -> Write:
 
 def _head(result: HostResult, told: Sequence[Item], run: Run) -> Iterator[str]:
     counts = Counter(item.outcome for item in told)
-    said = ", ".join(f"{counts[outcome]} {word}" for outcome, word in OUTCOMES.items() if counts[outcome])  # type: ignore[index]
+    said = ", ".join(f"{counts[one]} {_word(one)}" for one in get_args(Outcome) if counts[one])
     yield f"opdeploy worked on this computer: {said}."
     yield f"by {printable(run.by)}, run {run.run_id} of {run.created_at}, opdeploy {__version__}"
     if result.error:
@@ -57,11 +57,15 @@ def _head(result: HostResult, told: Sequence[Item], run: Run) -> Iterator[str]:
 def _item(item: Item) -> Iterator[str]:
     hidden, why = tokens.properties(item.change.resource), _why(item)
     action = "" if item.change.action == "none" else f"{item.change.action}, "
-    head = f"{item.id}: {action}{OUTCOMES[str(item.outcome)]}"
+    head = f"{item.id}: {action}{_word(str(item.outcome))}"
     yield f"{head}: {why}" if why else head
     for name, each in item.change.properties.items():
         values = "changed, its values are not written here" if name in hidden else f"{show(each.before)} → {show(each.after)}"
         yield f"    {name}: {values}"
+
+
+def _word(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def _why(item: Item) -> str:
