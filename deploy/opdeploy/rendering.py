@@ -52,7 +52,7 @@ def show(value: Any) -> str:
     if isinstance(value, Sequence | frozenset):
         return ", ".join(map(show, value)) or "(none)"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {show(item)}" for name, item in value.items())
+        return ", ".join(f"{show(name)} {show(item)}" for name, item in value.items())
     return printable(str(value))
 
 

@@ -216,6 +216,14 @@ def test_a_terminal_obeys_no_word_of_a_plan_that_is_refused(desk: Desk) -> None:
     assert "\x1b" not in said
 
 
+def test_a_terminal_obeys_no_word_of_a_plan_that_is_shown() -> None:
+    (host, *others) = json.loads(WHOLE)["hosts"]
+    host["resources"][0]["properties"][0] |= {"name": "\x1b[2J", "before": {"\x1b[1A": "x"}}
+    shown = "".join(line.plain for line in report_text(read_plan(redigested(hosts=[host, *others]))))
+    assert "\x1b" not in shown
+    assert "\\u001b[2J" in shown
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_whatever_is_altered_of_its_form_it_is_refused_or_a_plan_to_the_letter(data: st.DataObject) -> None:

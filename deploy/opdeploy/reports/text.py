@@ -73,7 +73,7 @@ def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
     blocks = [_apart([[(header(host), "bold")], *_sections(host, report.command, detail)]) for host in report.hosts]
     closing = [[(run_summary(report), "bold")]] if len(report.hosts) > 1 else []
     sections = [*blocks, list(_waivers(report, detail)), *closing, list(_evidence(report, detail))]
-    return [Text(text, style) for text, style in _apart(sections)]
+    return [Text(printable(text), style) for text, style in _apart(sections)]  # a plan file can be made by hand
 
 
 def plain(lines: Iterable[Text]) -> str:
