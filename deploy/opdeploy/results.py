@@ -108,6 +108,7 @@ class Item:
     words: tuple[str, ...] = ()  # the difference of a file in words, with --diff
     outcome: Outcome | None = None
     error: str = ""
+    cause: str = ""  # `error` without what a log on the host says of it; '' where none does
     reboot: str = ""  # why Windows wants to be started anew for it, where an apply made it
     last_applied: str = ""  # drift: when we last applied this resource, ISO 8601; '' if never
     drift: Drift | None = None  # of a drift check: where the difference comes from

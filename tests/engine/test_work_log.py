@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from lab_installers import digest, inno
 from lab_practice import PASSWORDS, desired_by_host
 from labs import Box, box
 from roles_at_hand import one_host
@@ -26,7 +27,9 @@ from opdeploy.resources.base import Resource
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.environment_variable import EnvironmentVariable
 from opdeploy.resources.group_members import GroupMembers
+from opdeploy.resources.installers import LocalFile, Source
 from opdeploy.resources.local_user import LocalUser
+from opdeploy.resources.package import Detect, Package
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
 from opdeploy.resources.work_log import MESSAGES, TYPES
@@ -188,6 +191,25 @@ def _item(resource: Resource, error: str = "") -> Item:
     if isinstance(resource, Service):
         wanted = {name: Property(None, getattr(resource, name)) for name in ("command_line", "display_name", "recovery")}
     return Item(Change(resource, None, "would_change", "create", wanted), outcome="failed" if error else "applied", error=error)
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_what_an_installers_log_says_stands_in_the_report_only(db1: Box, store: Store, tmp_path: Path) -> None:
+    setup = inno(exit=1, log="licence Zq8-key is not valid\r\n")
+    (tmp_path / "setup.exe").write_bytes(setup)
+    file = LocalFile(name="setup.exe", path=str(tmp_path / "setup.exe"), size=len(setup), sha256=digest(setup))
+    package = Package(
+        name="OP Tool", type="inno", source=Source(file=file), sha256=digest(setup), detect=Detect(key="OPTool_is1")
+    )
+    result = apply(store, keeping(db1, [*SOURCE, package]))
+    ((_, text),) = told(db1)
+    assert re.search(r"licence Zq8-key is not valid \(its log: .*\)$", result.items[-1].error)
+    assert "Zq8" not in text
+    assert str(tmp_path) not in text
+    assert text.endswith(
+        "\npackage/OP Tool: create, failed: its installer ended with 1: it could not be prepared; "
+        "what its log says stands in the run's report"
+    )
 
 
 # ---------------------------------------------------------------- when nothing does

@@ -120,7 +120,7 @@ def _tried_again(state: State, task: Task, before: HostResult, recorder: Recorde
 def _settled(before: Item, again: Item | None) -> Item:
     if again is None:
         return before
-    return replace(before, outcome="applied", error="") if again.change.verdict == "in_sync" else again
+    return replace(before, outcome="applied", error="", cause="") if again.change.verdict == "in_sync" else again
 
 
 def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
@@ -195,7 +195,7 @@ def _outcome(state: State, host: Progressing, item: Item, operation_hash: str | 
     error = _run(state, host, operation_hash)
     if error:
         host.lost |= planned.resource.provides() if planned.actual is None else set()
-        return replace(item, outcome="failed", error=error)
+        return replace(item, outcome="failed", error=error, cause=host.task.station.causes.pop(item.id, ""))
     return replace(item, outcome="applied")
 
 

@@ -69,7 +69,9 @@ def _word(outcome: str) -> str:
 
 
 def _why(item: Item) -> str:
-    """Why it was not done. What Windows says may quote a value that is hidden."""
+    """Why it was not done. What Windows says may quote a value that is hidden, and an installer's log any licence key."""
+    if item.cause:
+        return f"{item.cause}; what its log says stands in the run's report"
     why = item.error or (item.change.reason if item.outcome == "refused" else "")
     hidden = tokens.properties(item.change.resource) & set(item.change.properties)
     return "the reason stands in the run's report" if why and hidden else why

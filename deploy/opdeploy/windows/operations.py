@@ -106,7 +106,9 @@ def _failed(resource: Resource, work: Work | None, station: Station) -> Iterator
     if work and work.error:
         if work.log:
             yield Look([work.log], 0)
-        yield Refusal(": ".join(filter(None, (resource.label, work.error, station.kept_log(resource, work.log)))))
+        if log := station.kept_log(resource, work.log):
+            station.causes[resource.address] = work.error
+        yield Refusal(": ".join(filter(None, (resource.label, work.error, log))))
 
 
 def read_back(change: Change[Any], world: World, desired: Desired = Desired()) -> list[Any]:

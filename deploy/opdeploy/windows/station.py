@@ -64,6 +64,7 @@ class Station:
     """`log_in` observes what the run desires; `close` is always safe. `lost`: it can't be reached any more.
 
     `reboots`: the changes of this run that Windows wants to be started anew for, each with its reason.
+    `causes`: why changes failed of which a log on the host says more, without that.
     `opening`: who is interrupted now leaves a shell on the host that nobody has the name of.
     """
 
@@ -79,6 +80,7 @@ class Station:
     clock: Callable[[], float] = time.monotonic
     told: Callable[[str], object] = lambda text: None
     reboots: dict[str, str] = field(default_factory=dict)
+    causes: dict[str, str] = field(default_factory=dict)
     _session: Session | None = None
     _spent: list[Counters] = field(default_factory=list)
     _writing: bool = False
