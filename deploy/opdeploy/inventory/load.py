@@ -160,28 +160,28 @@ class _Files:
         return variables
 
     def waivers(self) -> Node | None:
-        """The document of waivers.yml, None where there is none. What is accepted is no part of what a host should be."""
+        """The document of waivers.yml, None where there is none."""
         path = self.directory / WAIVERS_FILE
-        return self.parsed(path, counts=False) if path.exists() else None
+        return self.parsed(path) if path.exists() else None
 
-    def parsed(self, path: Path, counts: bool = True) -> Node | None:
-        """A file as a tree. It `counts` where a desired state comes from it."""
+    def parsed(self, path: Path) -> Node | None:
         try:
             data = path.read_bytes()
         except OSError as error:
             self.broken = True
             self._report(path, f"cannot be read: {error.strerror}")
             return None
-        if counts:
-            self._contents[path.relative_to(self.directory).as_posix()] = data
+        self._contents[path.relative_to(self.directory).as_posix()] = data
         node, problems = parse(data, shown(path))
         self.problems.extend(problems)
         self.broken = self.broken or node is None
         return node
 
     def digest(self) -> str:
+        """Of all that a desired state comes from: what is accepted is no part of what a host should be."""
         digest = hashlib.sha256()
-        for name, data in sorted(self._contents.items()):
+        counting = {name: data for name, data in self._contents.items() if name != WAIVERS_FILE}
+        for name, data in sorted(counting.items()):
             digest.update(f"{name}\0{len(data)}\0".encode(errors="surrogateescape") + data)
         return digest.hexdigest()
 
