@@ -26,11 +26,12 @@ READS: tuple[Read, ...] = (boot_read(), SERVICING, UPDATE, RENAMES)
 @dataclass(frozen=True)
 class Reboot:
     """What a run says of it. `pending`: what Windows itself waits with; `wanted`: this run's changes that want it, each with
-    its reason; `done`: when Windows was up again, ISO 8601, '' if it was not started anew."""
+    its reason; `done`: when Windows was up again, ISO 8601, '' if it was not started anew; `policy`: the inventory's."""
 
     pending: tuple[str, ...] = ()
     wanted: Mapping[str, str] = field(default_factory=dict)
     done: str = ""
+    policy: Policy = "never"
 
 
 def pending(answers: Mapping[str, Answer]) -> tuple[str, ...]:

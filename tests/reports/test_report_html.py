@@ -24,7 +24,7 @@ from opdeploy.cli.plan import command as plan
 from opdeploy.reports.csv import COLUMNS
 from opdeploy.reports.document import Report, as_json, report
 from opdeploy.reports.plan_file import plan_document
-from opdeploy.reports.report_html import as_html, facts, filters, lasting, sent
+from opdeploy.reports.report_html import as_html, facts, filters, sent
 from opdeploy.reports.text import ABIDE, SIGNS
 from opdeploy.results import Item, Run
 
@@ -98,19 +98,6 @@ def test_what_was_sent_stands_once_for_all_that_were_sent_the_same() -> None:
     assert [one.hosts for one in sent(report(same))] == [["a", "b"]]
 
 
-@pytest.mark.parametrize(
-    ("since", "until", "told"),
-    [
-        ("2026-11-19T03:00:00Z", "2026-11-22T03:00:00Z", "for 3 days"),
-        ("2026-11-20T04:00:00Z", "2026-11-22T03:00:00Z", "for 1 day"),
-        ("2026-11-22T01:00:00Z", "2026-11-22T03:00:00Z", "for 2 hours"),
-        ("2026-11-22T03:00:00Z", "2026-11-22T03:00:00Z", "since this check"),
-    ],
-)
-def test_how_long(since: str, until: str, told: str) -> None:
-    assert lasting(since, until) == told
-
-
 def test_only_what_the_run_has_can_be_filtered_by() -> None:
     assert list(filters(report(runs.FLEET))) == ["verdict", "role", "host", "kind"]
     assert list(filters(report(reported.DRIFT))) == ["verdict", "drift", "role", "host", "kind"]
@@ -128,7 +115,7 @@ def test_what_is_only_counted_is_said_to_be() -> None:
     assert "are not listed" not in as_html(document)
 
 
-WORDS = {"schema", "command", "status", "verdict", "action", "outcome", "kind", "decision", "state"}
+WORDS = {"schema", "command", "status", "verdict", "action", "outcome", "kind", "decision", "state", "policy"}
 TIMES = {"created_at", "first_seen", "last_seen"}
 
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from opdeploy.reboots import Reboot
 from opdeploy.rendering import printable, show
 from opdeploy.reports.document import product
-from opdeploy.reports.text import change_lines, plain, run_text
-from opdeploy.results import HostResult, Item, Run
+from opdeploy.reports.text import change_lines, drift_lines, plain, run_text
+from opdeploy.results import Approval, Drift, HostResult, Item, Run
 
 Golden = Callable[[str, str], None]
 
@@ -80,6 +81,36 @@ def printed(lines: list, terminal: bool) -> str:
 
 def without_colour(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        ("2026-11-19T03:00:00Z", ", for 3 days"),
+        ("2026-11-20T04:00:00Z", ", for 1 day"),
+        ("2026-11-22T01:00:00Z", ", for 2 hours"),
+        ("2026-11-22T02:30:00Z", ""),
+    ],
+)
+def test_how_long_a_difference_is_known(since: str, told: str) -> None:
+    (line,) = drift_lines(Drift("corrective", since, ""), "2026-11-22T03:00:00Z")
+    assert line == f"corrective: it changed on the host; first seen {since[:10]} {since[11:16]} UTC{told}"
+
+
+def test_a_server_that_is_started_anew_by_itself_is_said_before() -> None:
+    by_itself = runs.host("db1", Item(runs.FEATURE), reboot=Reboot(policy="if_needed"))
+    said = "apply starts Windows anew by itself where a change wants it (opdeploy_reboot: if_needed)"
+    assert said in plain(run_text(runs.run(by_itself)))
+    assert said not in plain(run_text(runs.run(replace(by_itself, reboot=Reboot()))))
+    assert said not in plain(run_text(runs.run(replace(by_itself, items=(Item(runs.FIREBIRD),)))))
+
+
+def test_an_apply_says_by_whose_word() -> None:
+    word = Approval("anna", "approve", "2026-11-22T02:00:00Z", "ticket 4711", "2026-11-29T02:00:00Z", "SHA256:abc")
+    text = plain(run_text(replace(APPLIED, plan="sha256:1", approvals=(word,))))
+    assert text.endswith(
+        "applied from the plan sha256:1\n  anna approved it at 2026-11-22 02:00 UTC: ticket 4711 (SHA256:abc)\n"
+    )
 
 
 def test_no_secret_is_ever_shown() -> None:

@@ -64,7 +64,7 @@ def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResul
         job.host.name,
         items(job, world, store),
         world.machine,
-        reboot=Reboot(reboots.pending(observation)),
+        reboot=Reboot(reboots.pending(observation), policy=job.host.connection.reboot),
         evidence=Evidence(answers=digest(observation, store)),
     )
 
@@ -88,7 +88,8 @@ def observe(
 
 def host_result(task: Task, found: tuple[Item, ...]) -> HostResult:
     known: Machine = machine(task.station.observation)
-    return HostResult(task.name, found, known, reboot=Reboot(reboots.pending(task.station.observation)))
+    told = Reboot(reboots.pending(task.station.observation), policy=task.job.host.connection.reboot)
+    return HostResult(task.name, found, known, reboot=told)
 
 
 def items(job: Job, world: World, store: Store) -> tuple[Item, ...]:

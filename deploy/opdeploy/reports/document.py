@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from opdeploy import __version__
 from opdeploy.model import SERVERS, SETTLED, Action, Change, Machine, Outcome, Property, Verdict
+from opdeploy.reboots import Policy
 from opdeploy.rendering import plain
 from opdeploy.results import (
     Approval,
@@ -103,6 +104,7 @@ class ReportedReboot(Part):
     pending: Texts
     wanted: dict[str, str]
     done: str = Field(description="When Windows was up again; empty: it was not started anew.")
+    policy: Policy = Field(description="Whether an apply starts Windows anew by itself (opdeploy_reboot).")
 
 
 class Session(Part):

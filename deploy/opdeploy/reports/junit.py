@@ -30,7 +30,8 @@ class Case:
 
 def as_junit(report: Report) -> str:
     """The whole run."""
-    return suites(f"opdeploy {report.command}", ((host.name, report.created_at, list(_cases(host))) for host in report.hosts))
+    at = report.created_at
+    return suites(f"opdeploy {report.command}", ((host.name, at, list(_cases(host, at))) for host in report.hosts))
 
 
 def suites(name: str, found: Iterable[tuple[str, str, Sequence[Case]]]) -> str:
@@ -64,18 +65,18 @@ def _xml(text: str) -> str:
     return "".join(char if char.isprintable() or char == " " else f"\\u{ord(char):04x}" for char in printable(text))
 
 
-def _cases(host: ReportedHost) -> Iterator[Case]:
+def _cases(host: ReportedHost, now: str) -> Iterator[Case]:
     if host.error:
         yield Case("host", "read", "error", host.error, [*host.details, *filter(None, [host.hint])])
-    yield from map(_case, host.resources)
+    yield from (_case(one, now) for one in host.resources)
 
 
-def _case(one: ReportedResource) -> Case:
+def _case(one: ReportedResource, now: str) -> Case:
     fault = _fault(one)
     if fault is None:
         return Case(one.kind, one.key)
     details = [*(property_line(one, values) for values in one.properties), *filter(None, [one.reason, one.error])]
-    details += drift_lines(one.drift) if one.drift else []
+    details += drift_lines(one.drift, now) if one.drift else []
     return Case(one.kind, one.key, fault, _message(one), details)
 
 

@@ -9,7 +9,6 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -198,14 +197,6 @@ def notes(told: ReportedResource, created_at: str) -> Iterator[str]:
     if told.reboot:
         yield f"Windows wants to be started anew: {told.reboot}"
     if told.drift:
-        yield from text.drift_lines(told.drift)
-        yield f"known {lasting(told.drift.first_seen, created_at)}"
+        yield from text.drift_lines(told.drift, created_at)
     if told.last_applied and text.differs(told):
         yield f"last applied {text.minute(told.last_applied)}"
-
-
-def lasting(since: str, until: str) -> str:
-    """How long a difference is known: ``for 3 days``."""
-    known = datetime.fromisoformat(until) - datetime.fromisoformat(since)
-    units = ((known // timedelta(days=1), "day"), (known // timedelta(hours=1), "hour"))
-    return next((f"for {count} {unit}{'s' * (count > 1)}" for count, unit in units if count > 0), "since this check")

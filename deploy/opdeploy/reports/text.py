@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any
 
@@ -21,7 +22,6 @@ from opdeploy.reports.document import (
     Report,
     ReportedHost,
     ReportedProperty,
-    ReportedReboot,
     ReportedResource,
     ReportedStep,
 )
@@ -70,9 +70,10 @@ def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: b
 
 def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
     """The same of a document: a plan file's text is what `plan` printed when it wrote it."""
-    blocks = [_apart([[(header(host), "bold")], *_sections(host, report.command, detail)]) for host in report.hosts]
+    blocks = [_apart([[(header(host), "bold")], *_sections(host, report, detail)]) for host in report.hosts]
     closing = [[(run_summary(report), "bold")]] if len(report.hosts) > 1 else []
-    sections = [*blocks, list(_waivers(report, detail)), *closing, list(_evidence(report, detail))]
+    below = [list(_approvals(report)), list(_evidence(report, detail))]
+    sections = [*blocks, list(_waivers(report, detail)), *closing, *below]
     return [Text(printable(text), style) for text, style in _apart(sections)]  # a plan file can be made by hand
 
 
@@ -89,12 +90,12 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
     return lines
 
 
-def _sections(host: ReportedHost, command: str, detail: Detail) -> Iterator[list[Line]]:
+def _sections(host: ReportedHost, report: Report, detail: Detail) -> Iterator[list[Line]]:
     """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
     shown = [resource for resource in host.resources if detail.verbose or differs(resource) or resource.reason]
-    yield [line for resource in shown for line in _resource(resource, command, detail)]
-    yield list(_manual_steps(host, detail, whole=command == "plan"))
+    yield [line for resource in shown for line in _resource(resource, report, detail)]
+    yield list(_manual_steps(host, detail, whole=report.command == "plan"))
     if sum(host.summary.values()) or host.manual_steps:
         yield [("  " + counted(counts([host])), "")]
     elif not host.error and not host.warnings:
@@ -110,12 +111,13 @@ def _notes(host: ReportedHost) -> Iterator[Line]:
         yield f"    {printable(host.hint)}", "dim"
     for warning in host.warnings:
         yield f"  warning: {printable(warning)}", "yellow"
-    for told in restarts(host.reboot):
+    for told in restarts(host):
         yield f"  {printable(told)}", "yellow"
 
 
-def restarts(reboot: ReportedReboot) -> Iterator[str]:
-    """What a run says of starting Windows anew: done, wanted, or only pending."""
+def restarts(host: ReportedHost) -> Iterator[str]:
+    """What a run says of starting Windows anew: done, wanted, only pending, and whether an apply would do it by itself."""
+    reboot = host.reboot
     wanted = ", ".join(f"{id} ({why})" for id, why in reboot.wanted.items())
     if reboot.done:
         yield f"Windows was started anew for {wanted}; up since {reboot.done[:19].replace('T', ' ')} UTC"
@@ -123,6 +125,8 @@ def restarts(reboot: ReportedReboot) -> Iterator[str]:
         yield f"Windows wants to be started anew for {wanted}: restart it, or set opdeploy_reboot: if_needed for the host"
     elif reboot.pending:
         yield f"Windows waits to be started anew: {', '.join(reboot.pending)}"
+    if reboot.policy == "if_needed" and any(one.may_reboot and not one.outcome for one in host.resources):
+        yield "apply starts Windows anew by itself where a change wants it (opdeploy_reboot: if_needed)"
 
 
 def differs(resource: ReportedResource) -> bool:
@@ -132,7 +136,7 @@ def differs(resource: ReportedResource) -> bool:
 def header(host: ReportedHost) -> str:
     """``db1.example  Windows Server 2022 (20348), PowerShell 5.1``; the name alone where the host did not answer."""
     if host.windows is None:
-        return host.name
+        return printable(host.name)
     version = ".".join(host.windows.powershell.split(".")[:2])
     return printable(f"{host.name}  {host.windows.product} ({host.windows.build}), PowerShell {version}")
 
@@ -168,7 +172,7 @@ def property_line(told: ReportedResource, one: ReportedProperty) -> str:
     return f"{one.name:<16} {before} → {show(one.after)}"
 
 
-def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[Line]:
+def _resource(told: ReportedResource, report: Report, detail: Detail) -> Iterator[Line]:
     yield from _change(told, told.commands if detail.commands else ())
     if detail.diff:
         yield from ((f"        {printable(words)}", "") for words in told.diff)
@@ -176,18 +180,26 @@ def _resource(told: ReportedResource, command: str, detail: Detail) -> Iterator[
         error = f": {printable(told.error)}" if told.error else ""
         yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
     if told.drift:
-        yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift))
-    if command == "drift" and differs(told) and told.last_applied:
+        yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift, report.created_at))
+    if report.command == "drift" and differs(told) and told.last_applied:
         yield f"      last applied {minute(told.last_applied)}", "dim"
 
 
-def drift_lines(drift: Drift) -> Iterator[str]:
-    """Where a difference comes from, since when it is known, and what of it is waived."""
-    since = f"first seen {minute(drift.first_seen)}"
-    yield f"{DRIFTS[drift.kind]}; {since}" + (f", last {minute(drift.last_seen)}" if drift.last_seen else "")
+def drift_lines(drift: Drift, now: str) -> Iterator[str]:
+    """Where a difference comes from, since when it is known and how long that is, and what of it is waived."""
+    lasting = _lasting(drift.first_seen, now)
+    since = f"first seen {minute(drift.first_seen)}" + (f", for {lasting}" if lasting else "")
+    yield f"{DRIFTS[drift.kind]}; {since}" + (f"; last {minute(drift.last_seen)}" if drift.last_seen else "")
     for waived in drift.waived:
         properties = ", ".join(waived.properties) or "all of it"
         yield f"waived until {waived.until} by {waived.by}: {properties}: {waived.reason}"
+
+
+def _lasting(since: str, until: str) -> str:
+    """``3 days``; '' for less than an hour."""
+    known = datetime.fromisoformat(until) - datetime.fromisoformat(since)
+    units = ((known // timedelta(days=1), "day"), (known // timedelta(hours=1), "hour"))
+    return next((f"{count} {unit}{'s' * (count > 1)}" for count, unit in units if count > 0), "")
 
 
 def minute(time: str) -> str:
@@ -269,6 +281,14 @@ def _waivers(report: Report, detail: Detail) -> Iterator[Line]:
         what = f"{waiver.resource} on {waiver.hosts}" + (f" ({', '.join(waiver.properties)})" if waiver.properties else "")
         yield f"  {waiver.state:<8} {printable(what)}, until {waiver.until} by {printable(waiver.by)}", "yellow"
         yield f"      {printable(waiver.reason)} ({waiver.at})", "dim"
+
+
+def _approvals(report: Report) -> Iterator[Line]:
+    """By whose word a plan file was applied; a plan file itself says nothing that is not verified."""
+    if report.plan:
+        yield f"applied from the plan {report.plan}", "dim"
+    for one in report.approvals if report.plan else ():
+        yield f"  {printable(one.by)} approved it at {minute(one.at)}: {printable(one.note)} ({one.key})", "dim"
 
 
 def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
