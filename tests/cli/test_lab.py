@@ -52,6 +52,18 @@ def test_one_lab_an_inventory(practice: Practice) -> None:
         assert practice.run("lab", "status", *INV).returncode == 0
 
 
+def test_a_command_that_it_suggests_is_one_that_a_shell_takes(practice: Practice) -> None:
+    practice.inventory.rename(practice.folder / "elm street")
+    for command in ("status", "tamper"):
+        told = practice.run("lab", command, "-i", "elm street").stderr
+        assert "start it: opdeploy lab up -i 'elm street'\n" in told
+    up = practice.run("lab", "up", "-i", "elm street")
+    assert "next: opdeploy plan -i 'elm street'; opdeploy lab down -i 'elm street'\n" in up.stderr
+    again = practice.run("lab", "up", "-i", "elm street").stderr
+    assert "see opdeploy lab status -i 'elm street', or end it: opdeploy lab down -i 'elm street'\n" in again
+    assert practice.run("lab", "down", "-i", "elm street").returncode == 0
+
+
 def test_a_port_that_is_taken_is_named_and_nothing_is_left(practice: Practice) -> None:
     port = int((practice.inventory / "hosts.yml").read_text().partition("ansible_port: ")[2].split()[0])
     with socket.create_server(("127.0.0.1", port)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def up(asked: Asked, state: Path | None, latency: float, powershell_start: float
         setup = prepared(asked.inventory, state, latency / 1000, powershell_start / 1000, watched)
         _start(setup, lock, foreground, asked.inventory)
         if not with_parent:
-            terminal.say(f"next: opdeploy plan -i {asked.inventory}; opdeploy lab down -i {asked.inventory}")
+            terminal.say(f"next: {_suggested('plan', asked.inventory)}; {_suggested('lab down', asked.inventory)}")
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             folder.clear(made)
@@ -90,7 +91,7 @@ def _claimed(directory: Path, made: Path) -> int:
     try:
         return folder.claim(made)
     except folder.Taken:
-        hint = f"see opdeploy lab status -i {directory}, or end it: opdeploy lab down -i {directory}"
+        hint = f"see {_suggested('lab status', directory)}, or end it: {_suggested('lab down', directory)}"
         raise UsageError(f"a lab runs for {directory} already", hint) from None
     except OSError as error:
         raise UsageError(f"{made}: {error.strerror}", "the lab keeps passwords and certificates in its inventory") from error
@@ -121,7 +122,7 @@ def status(asked: Asked, form: str) -> int:
     elif told:
         _print(told)
     else:
-        terminal.say(f"no lab runs for {asked.inventory}; start it: opdeploy lab up -i {asked.inventory}")
+        terminal.say(f"no lab runs for {asked.inventory}; start it: {_suggested('lab up', asked.inventory)}")
     return ExitCode.OK if told else ExitCode.UNKNOWN
 
 
@@ -185,5 +186,10 @@ def _ask(run: dict[str, Any], method: str, path: str, body: dict[str, Any] | Non
 def _running(directory: Path) -> dict[str, Any]:
     run = folder.read_run(directory / FOLDER)
     if run is None:
-        raise UsageError(f"no lab runs for {directory}", f"start it: opdeploy lab up -i {directory}")
+        raise UsageError(f"no lab runs for {directory}", f"start it: {_suggested('lab up', directory)}")
     return run
+
+
+def _suggested(command: str, directory: Path) -> str:
+    """A command as a shell takes it."""
+    return f"opdeploy {command} -i {shlex.quote(str(directory))}"
