@@ -122,8 +122,8 @@ def _secure(night: Night, trusted: bool = False, **variables: object) -> Certifi
 
 Bad = Callable[[Night], object]
 BAD: dict[Bad, tuple[int, str, str]] = {  # exit code, what is said, what to do
-    wrong_password: (3, "login refused for opadmin (ntlm)", "is the password right"),
-    disabled_account: (3, "login refused for left (ntlm)", "neither locked nor disabled"),
+    wrong_password: (3, "login refused for opadmin (ntlm)", "the password is wrong or has expired"),
+    disabled_account: (3, "login refused for left (ntlm)", "the account is locked or disabled"),
     closed_port: (3, "the port is closed", "is WinRM enabled there"),
     silent_address: (3, "did not answer in time", "its WinRM service stuck?"),
     unknown_name: (3, "'no-such-host.invalid' can't be resolved", "correct ansible_host"),
