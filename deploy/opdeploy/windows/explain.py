@@ -77,8 +77,8 @@ def _refusal(target: Target, error: Exception) -> OpdeployError:
     if type(error).__name__ == "InvalidCredentialsError" and "rejected by the server" in str(error):
         return LogonRefused(
             f"{target.where}: login refused for {target.login} ({target.transport})",
-            "the password is wrong or has expired, the account is locked or disabled, or this kind of login is not allowed there: "
-            "a host does not say which",
+            "the password is wrong or has expired, the account is locked or disabled, or this kind of login is not allowed "
+            "there: a host does not say which",
         )
     if type(error).__name__ == "WinRMOperationTimeoutError":
         return HostError(f"{target.where}: WinRM did not do in time what it was asked", "is the host overloaded?")
