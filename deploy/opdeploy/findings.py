@@ -119,7 +119,7 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
     with the check itself.
     """
     now = remembered(run, before)
-    unread = [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
+    unread = _unread(run)
     known = frozenset(before)
     new = [str(one) for one in now if one.what and one not in known]
     wrong = [*wrong, *([] if run.hosts else ["no host was read: there was none"])]
@@ -134,6 +134,10 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
         f"exit code {int(run.code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
         "failure" if wrong or unread else "warning" if new else "info",
     )
+
+
+def _unread(run: Run) -> list[str]:
+    return [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
 
 
 def _over(run: Run, before: Sequence[Finding], now: Sequence[Finding]) -> Iterator[tuple[str, list[str]]]:
@@ -157,6 +161,18 @@ def failure(inventory: str, why: str, on: str) -> Message:
     """What people are told where the check itself came to nothing."""
     closing = f"nobody knows how the servers are; look at the log on {on}"
     return Message(f"opdeploy: the drift check failed ({_practice(inventory)})", (_reason(why),), closing, "failure")
+
+
+def not_written(run: Run, why: str) -> Message:
+    """What people are told where hosts were read and nobody can look it up later, or say what of it is new: all of it."""
+    found = [str(one) for one in findings(run) if one.what]
+    sections = (("could not be read", _unread(run)), ("found", found or ["no difference on any host that was read"]))
+    return Message(
+        f"opdeploy: the drift check could not be written down ({_practice(run.inventory)})",
+        (_reason(why), *(line for name, lines in sections if lines for line in _section(name, lines))),
+        f"the next check tells it again; look at the log on {run.by.rpartition('@')[2]}",
+        "failure",
+    )
 
 
 def _practice(inventory: str) -> str:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import runs
 from command_line import Done, opdeploy
+from postbox import named, postbox
 from roles_at_hand import ENVIRONMENT, inventory
 
 from opdeploy.cli import unattended
+from opdeploy.model import OpdeployError
 from opdeploy.results import Run
 from opdeploy.store import Store, database
 
@@ -162,6 +164,32 @@ def test_a_check_of_no_host_has_not_found_all_in_order(controller: Controller) -
     assert done.code == 3
     assert "no host was read" in done.err
     assert controller.recorded() == [("drift", 3)]
+
+
+# ---------------------------------------------------------------- a disk that is full
+
+FULL = OpdeployError("runs.sqlite3: the run store can't be used: database or disk is full", "is the disk full?")
+
+
+@pytest.mark.parametrize("where", ["opdeploy.store.Store.record", "opdeploy.store.telling.remember"])
+def test_what_cannot_be_recorded_is_printed_and_told(
+    where: str, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(where, full)
+    with postbox() as box:
+        monkeypatch.setenv("OPDEPLOY_CONFIG", str(named(controller.folder, box.url)))
+        done = controller.check(command=("drift", "check"))
+        message = box.taken()[-1]["message"]
+    assert done.code == 1
+    assert "  127.0.0.1:1: the port is closed\n" in done.out
+    assert f"error: what was found could not be written down: {FULL.message}\n    {FULL.hint}\n" in done.err
+    assert message.startswith(
+        f"what was found could not be written down: {FULL.message}\ncould not be read:\n- db1: unreachable"
+    )
+    assert "nobody knows" not in message
 
 
 # ---------------------------------------------------------------- a broken store

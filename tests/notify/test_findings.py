@@ -10,7 +10,7 @@ import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opdeploy.findings import Finding, Message, failure, findings, message, remembered
+from opdeploy.findings import Finding, Message, failure, findings, message, not_written, remembered
 from opdeploy.results import Drift, HostResult, Item, Run, Waived, WaiverUse
 
 SEEN = ("2026-11-20T03:00:00Z", "2026-11-21T03:00:00Z")
@@ -198,6 +198,21 @@ def test_what_went_wrong_with_the_check_is_told_although_nothing_changed() -> No
     assert said
     assert (said.title, said.kind) == ("opdeploy: 1 went wrong (lab)", "failure")
     assert said.lines == ("went wrong:", "- the run store was broken", "as before: 2")
+
+
+def test_where_nothing_could_be_written_down_all_that_was_found_is_told() -> None:
+    said = not_written(night(runs.host("db1", differs(STOPPED)), DOWN), "the run store can't be used: the disk is full")
+    assert (said.title, said.kind) == ("opdeploy: the drift check could not be written down (lab)", "failure")
+    assert said.lines == (
+        "the run store can't be used: the disk is full",
+        "could not be read:",
+        "- ts1: unreachable: no answer within 20 s",
+        "found:",
+        "- db1: service/Spooler (corrective): start_mode, state",
+    )
+    assert said.closing == "the next check tells it again; look at the log on admin-pc"
+    fine = not_written(night(runs.host("db1")), "the disk is full")
+    assert fine.lines[1:] == ("found:", "- no difference on any host that was read")
 
 
 def test_a_check_that_read_no_host_at_all_is_told() -> None:

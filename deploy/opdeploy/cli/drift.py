@@ -66,12 +66,13 @@ def check(
         run = replace(run, hosts=hosts)
         today = datetime.fromisoformat(run.created_at).astimezone().date()
         run = classified(run, store.memory(host.name for host in hosts), what.inventory.waivers, today)
-        try:
-            store.record(run)
-        finally:  # what was read is said, also where it can't be written down
-            showing.show(run, form, verbose=verbose)
-        wrong = ["the run store was broken, and a new one begins"] if anew else []
-        told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
+        with unattended.writing_down(run):
+            try:
+                store.record(run)
+            finally:  # what was read is said, also where it can't be recorded
+                showing.show(run, form, verbose=verbose)
+            wrong = ["the run store was broken, and a new one begins"] if anew else []
+            told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
     code = showing.ended(run, progress.seconds)
     code = code if told and not anew else ExitCode.FAILED
     unattended.say_unread(run, code)

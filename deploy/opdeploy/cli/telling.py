@@ -12,7 +12,8 @@ import click
 from opdeploy import controller, notify
 from opdeploy.cli import terminal
 from opdeploy.cli.options import Asked
-from opdeploy.findings import failure
+from opdeploy.cli.unattended import NotWritten
+from opdeploy.findings import Message, failure, not_written
 from opdeploy.inventory import InventoryError
 from opdeploy.model import OpdeployError
 from opdeploy.rendering import without_secrets
@@ -32,7 +33,7 @@ def telling(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(urls=urls, **values)
         except (Exception, SystemExit) as error:
             inventory = values.get("practice") or values.get("inventory") or "no inventory"
-            notify.send(failure(str(inventory), _why(error), socket.gethostname()), urls, terminal.say)
+            notify.send(_message(error, str(inventory)), urls, terminal.say)
             raise
 
     return told
@@ -41,6 +42,12 @@ def telling(function: Callable[..., Any]) -> Callable[..., Any]:
 def narrowed(asked: Asked) -> list[str]:
     """What a command line limits a check to."""
     return [*(f"--limit {limit}" for limit in asked.limits), *(f"--role {role}" for role in asked.roles)]
+
+
+def _message(error: BaseException, inventory: str) -> Message:
+    if isinstance(error, NotWritten):
+        return not_written(error.run, _why(error))
+    return failure(inventory, _why(error), socket.gethostname())
 
 
 def _why(error: BaseException) -> str:

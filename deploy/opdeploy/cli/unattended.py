@@ -73,6 +73,24 @@ class Busy(OpdeployError):
     exit_code = ExitCode.UNKNOWN
 
 
+class NotWritten(OpdeployError):
+    """Hosts were read, and what was found could not be written down: in the run store, or to where the report goes."""
+
+    def __init__(self, run: Run, why: OpdeployError) -> None:
+        super().__init__(f"what was found could not be written down: {why.message}", why.hint)
+        self.run = run
+        self.exit_code = why.exit_code
+
+
+@contextmanager
+def writing_down(run: Run) -> Iterator[None]:
+    """Raises NotWritten for what goes wrong once the hosts were read."""
+    try:
+        yield
+    except OpdeployError as error:
+        raise NotWritten(run, error) from error
+
+
 def wait(jitter: float) -> None:
     """Waits at random, so that many controllers do not start in the same second."""
     if jitter:
