@@ -147,7 +147,7 @@ def test_an_expired_one(made: Fleet, plan: Path) -> None:
 
 def test_a_rejection(made: Fleet, plan: Path) -> None:
     approve(made, plan, "anna")
-    assert "berg rejects" in approve(made, plan, "berg", "--reject").out
+    assert "an apply of it is refused, because of berg (rejects)" in approve(made, plan, "berg", "--reject").out
     assert "berg rejected this plan on " in refused(made, "apply", str(plan), "--yes")
     assert "error: berg rejected" in refused(made, "apply", str(plan), "--yes")
     approve(made, plan, "berg")
@@ -337,12 +337,22 @@ def test_a_key_that_ssh_keygen_wrote(made: Fleet, plan: Path, tmp_path: Path, mo
     assert (done.code, told.split()[1] in done.out) == (0, True)
 
 
+def test_a_plan_that_somebody_signed_is_not_overwritten(made: Fleet, plan: Path) -> None:
+    approve(made, plan, "anna")
+    before = plan.read_bytes()
+    for again in (("plan", *ONLY), ("remove", "--role", "firewall", "--limit", "ts1")):
+        done = made.run(*again, "--out", str(plan))
+        assert (done.code, f"{plan} is a plan that anna signed: it is not overwritten" in done.err) == (64, True), done.err
+    assert plan.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["anna", "--as", "berg"], "by this machine's policy the key is anna's"),
         (["stranger"], "this machine's approval policy does not know the key SHA256:"),
         (["anna", "--expires", "2020-01-01"], "--expires 2020-01-01 is over already"),
+        (["anna", "--expires", "9999d"], "--expires 9999d is more than 92 days ahead"),
         (["anna", "--expires", "soon"], "expected days (7d) or a date (2026-12-31)"),
         (["anna", "--expires", "7d", "--reject"], "a rejection does not expire"),
         (["anna", "--note", " "], "--note: expected a line of text"),

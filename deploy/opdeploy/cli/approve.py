@@ -27,6 +27,7 @@ from opdeploy.reports.text import WORDS
 SCHEMA = "opdeploy.approvals/1"
 MAKE_ONE = "make one: ssh-keygen -t ed25519 -f opdeploy-approval"
 States = list[tuple[SignedApproval, str]]
+LONGEST = timedelta(days=92)
 DAYS = re.compile(r"([1-9][0-9]{0,3})d")
 _PATH = click.Path(path_type=Path)
 
@@ -115,15 +116,21 @@ def _check(note: str, reject: bool, expires: str | None) -> None:
 
 
 def _until(text: str, now: datetime) -> datetime:
+    end = _end(text, now)
+    if end <= now:
+        raise UsageError(f"--expires {text} is over already", "name a day that is to come")
+    if end > now + LONGEST:
+        raise UsageError(f"--expires {text} is more than {LONGEST.days} days ahead", "a plan is applied in days: make it anew")
+    return end
+
+
+def _end(text: str, now: datetime) -> datetime:
     if days := DAYS.fullmatch(text):
         return now + timedelta(days=int(days.group(1)))
     try:
-        end = datetime.combine(datetime.strptime(text, "%Y-%m-%d"), time(23, 59, 59), UTC)
+        return datetime.combine(datetime.strptime(text, "%Y-%m-%d"), time(23, 59, 59), UTC)
     except ValueError as error:
         raise UsageError(f"--expires {printable(text)}: expected days (7d) or a date (2026-12-31)") from error
-    if end <= now:
-        raise UsageError(f"--expires {text} is over already", "name a day that is to come")
-    return end
 
 
 def _name(given: str | None, policy: Policy | None, key: str) -> str:
@@ -208,6 +215,8 @@ def _words(document: PlanDocument, states: States, policy: Policy | None) -> Ite
     for word, said in states:
         until = f", until {word.expires}" if word.expires else ""
         yield f"  {word.by} {said}: {word.note} ({word.at}{until}, {fingerprint(word.key)})"
+    if against := [f"{word.by} ({said})" for word, said in states if said not in ("approves", "superseded")]:
+        yield f"  an apply of it is refused, because of {', '.join(against)}"
     counting = [word for word, said in states if said == "approves"]
     # What the inventory asks for besides, only apply knows.
     for need in required(policy, list(approving.planned(document)), {}):

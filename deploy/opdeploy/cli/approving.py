@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from opdeploy import controller
 from opdeploy.approvals import HOW, Policy, Touched, counted, judged, open_to, required
+from opdeploy.cli import out_file
 from opdeploy.cli.compiled import Compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import Host, near
@@ -31,6 +32,17 @@ LINKS = 40  # that are followed on the way to one file, as Linux does (path_reso
 OWNER = "another account must own it and its folders, and alone may write there: docs/approvals.md"
 
 Hosts = Sequence[tuple[Host, Desired]]
+
+
+def check_out(path: Path) -> None:
+    """Raises UsageError where a plan could not be written, or would take the place of one that somebody signed."""
+    out_file.check(path)
+    try:
+        signed = read_plan(path.read_bytes()).approvals
+    except (OSError, UsageError):
+        return
+    if signed:
+        raise UsageError(f"{path} is a plan that {signed[-1].by} signed: it is not overwritten", out_file.ANOTHER)
 
 
 def plan_file(path: Path) -> PlanDocument:

@@ -51,7 +51,7 @@ def command(
       opdeploy plan show monday.json
     """
     if out:
-        out_file.check(out)
+        approving.check_out(out)
     what = compiled(asked)
     jobs = [Job(host, desired) for host, desired in what.hosts]
     wanted = Options(diff, verify_passwords)

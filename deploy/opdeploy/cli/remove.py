@@ -84,7 +84,7 @@ def _check_usage(asked: Asked, plan: Path | None, all_roles: bool, out: Path | N
     if out and wet:
         raise UsageError("--out is for a plan, and --apply makes one", "say one of them")
     if out:
-        out_file.check(out)
+        approving.check_out(out)
 
 
 def _is_in(document: PlanDocument | None, host: Host) -> bool:
