@@ -137,7 +137,11 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
 
 
 def _unread(run: Run) -> list[str]:
-    return [f"{host.name}: {host.status}: {_reason(host.error)}" for host in run.hosts if host.error]
+    return ["; ".join(filter(None, (_why_unread(host), host.absence))) for host in run.hosts if host.error]
+
+
+def _why_unread(host: HostResult) -> str:
+    return f"{host.name}: {host.status}: {_reason(host.error)}"
 
 
 def _over(run: Run, before: Sequence[Finding], now: Sequence[Finding]) -> Iterator[tuple[str, list[str]]]:

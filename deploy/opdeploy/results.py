@@ -146,6 +146,7 @@ class HostResult:
     hint: str = ""
     error_status: Status = "unreachable"
     warnings: tuple[str, ...] = ()
+    absence: str = ""  # that one of the warnings which people are told too: since when no check could read it
     reboot: Reboot = Reboot()
     evidence: Evidence = Evidence()
 

@@ -129,6 +129,16 @@ def test_a_host_that_nobody_reached_keeps_its_past(nights: Nights) -> None:
     assert (told["first_seen"], told["last_seen"]) == ("2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z")
 
 
+def test_since_when_a_host_is_not_read_is_told_from_the_second_night_on(nights: Nights) -> None:
+    up, nights.night.hosts["db1"]["ansible_port"] = nights.night.hosts["db1"]["ansible_port"], 1
+    assert "not read since" not in nights.said("drift", "check", day=20)[1]
+    assert "  warning: not read since 2026-11-20 (2 checks in a row)\n" in nights.said("drift", "check", day=21)[1]
+    (host,) = json.loads(nights.said("drift", "check", "--format", "json", day=22)[1])["hosts"]
+    assert host["warnings"] == ["not read since 2026-11-20 (3 checks in a row)"]
+    nights.night.hosts["db1"]["ansible_port"] = up
+    assert "not read since" not in nights.said("drift", "check", day=23)[1]
+
+
 def test_a_check_of_other_roles_takes_nothing_back(nights: Nights) -> None:
     value = {"path": "SOFTWARE\\OP", "name": "Server", "type": "string", "data": "db1"}
     nights.night.hosts["db1"]["registry_values"] = {"values": [value]}

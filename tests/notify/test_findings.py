@@ -165,6 +165,16 @@ def test_a_host_that_could_not_be_read_is_told_every_night_with_the_reason() -> 
         )  # fmt: skip
 
 
+def test_since_when_a_host_is_not_read_stands_after_the_reason() -> None:
+    since = "not read since 2026-11-20 (3 checks in a row)"
+    run = night(replace(DOWN, error="no answer, and " + "x" * 400, absence=since))
+    said = message(run, ())
+    assert said
+    assert said.lines[1].startswith("- ts1: unreachable: no answer, and xxx")
+    assert said.lines[1].endswith(f"…; {since}")
+    assert not_written(run, "the disk is full").lines[2] == said.lines[1]
+
+
 def test_a_host_that_could_not_be_read_loses_nothing_that_was_known_of_it() -> None:
     """Else its differences were settled tonight and new tomorrow."""
     unread = night(runs.host("db1", machine=None, error="no answer"))

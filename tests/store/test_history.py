@@ -12,7 +12,7 @@ import pytest
 import runs
 
 from opdeploy.model import OpdeployError, UsageError
-from opdeploy.results import Item
+from opdeploy.results import HostResult, Item
 from opdeploy.store import Store, history
 from opdeploy.store.database import APPLICATION, MIGRATIONS, NAME
 from opdeploy.store.history import CameTo
@@ -69,6 +69,41 @@ def test_a_run_is_told_with_its_approvals(store: Store) -> None:
     assert run.plan == "sha256:" + "7" * 64
     with pytest.raises(KeyError):
         history.run(store, "never")
+
+
+# ---------------------------------------------------------------- who was not read
+
+AWAY = runs.host("TS1.example", machine=None, error="the port is closed")
+FAILED_HOST = replace(AWAY, error="not the agent's", error_status="failed")
+BACK = runs.host("ts1.example", Item(runs.FIREBIRD))
+
+
+def nights(store: Store, *found: HostResult, command: str = "drift") -> dict[str, tuple[str, int]]:
+    for night, host in enumerate(found, start=10):
+        past.planned(store, f"2026-11-{night}", host, runs.IN_SYNC, command=command)
+    return history.unread(store, ["ts1.EXAMPLE", "backup1.example", "new1.example"])
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ((), {}),
+        ((BACK, AWAY, BACK), {}),
+        ((AWAY,), {"ts1.example": ("2026-11-10T03:00:00Z", 1)}),
+        ((BACK, AWAY, FAILED_HOST), {"ts1.example": ("2026-11-11T03:00:00Z", 2)}),
+        ((AWAY, AWAY, BACK, AWAY), {"ts1.example": ("2026-11-13T03:00:00Z", 1)}),
+    ],
+)
+def test_since_which_check_a_host_was_not_read(
+    found: tuple[HostResult, ...], told: dict[str, tuple[str, int]], store: Store
+) -> None:
+    assert nights(store, *found) == told
+
+
+def test_only_checks_count_and_only_those_who_are_asked_of(store: Store) -> None:
+    assert nights(store, AWAY, AWAY, command="plan") == {}
+    past.planned(store, "2026-11-20", AWAY, command="drift", ending="ffffff")
+    assert history.unread(store, ["backup1.example"]) == {}
 
 
 # ---------------------------------------------------------------- what came of one

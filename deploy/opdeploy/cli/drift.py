@@ -63,7 +63,7 @@ def check(
     with closing(store), unattended.alone(store.folder, run):
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)
-        run = replace(run, hosts=hosts)
+        run = unattended.with_absences(replace(run, hosts=hosts), store)
         today = datetime.fromisoformat(run.created_at).astimezone().date()
         run = classified(run, store.memory(host.name for host in hosts), what.inventory.waivers, today)
         with unattended.writing_down(run):

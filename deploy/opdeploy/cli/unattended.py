@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ from opdeploy.engine import pause
 from opdeploy.model import ExitCode, OpdeployError
 from opdeploy.resources.values import Duration, span
 from opdeploy.results import HostResult, Run
-from opdeploy.store import Store, database
+from opdeploy.store import Store, database, history
 from opdeploy.store.telling import has_spoken
 
 LONGEST = "7d"
@@ -146,6 +147,20 @@ def opened(folder: Path, to_people: bool) -> tuple[Store, bool]:
     for path in aside:
         terminal.say(f"warning: a broken run store lies in {path}: restore it from a backup, or delete it")
     return store, anew
+
+
+def with_absences(run: Run, store: Store) -> Run:
+    """The run, before it is recorded: of each host that checks before it could not read either, since when that is so."""
+    before = history.unread(store, [host.name for host in run.hosts if host.error])
+    return replace(run, hosts=tuple(_with_absence(host, before.get(host.name.lower())) for host in run.hosts))
+
+
+def _with_absence(host: HostResult, before: tuple[str, int] | None) -> HostResult:
+    if not before:
+        return host
+    since, checks = before
+    told = f"not read since {datetime.fromisoformat(since).astimezone().date()} ({checks + 1} checks in a row)"
+    return replace(host, warnings=(*host.warnings, told), absence=told)
 
 
 def say_unread(run: Run, code: ExitCode) -> None:

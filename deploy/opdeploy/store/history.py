@@ -6,7 +6,7 @@ A run that was begun and never ended is one that was killed, or one that is unde
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,15 @@ CAME_TO = """
         sum(told AND verdict = 'unknown'),
         (SELECT count(*) FROM hosts WHERE run_id = ?1 AND (?2 = '' OR host = ?2) AND status = 'unreachable')
     FROM mine
+"""
+
+# A host that was not read has a reason. Runs are in the order in which they began, whatever the clock said.
+UNREAD = """
+    WITH checked AS (SELECT host, created_at, runs.rowid AS nth, reason <> '' AS unread FROM hosts JOIN runs USING (run_id)
+            WHERE command = 'drift' AND host IN (SELECT value FROM json_each(?))),
+        answered AS (SELECT host, max(nth) AS nth FROM checked WHERE NOT unread GROUP BY host)
+    SELECT host, min(created_at), count(*) FROM checked LEFT JOIN answered USING (host)
+    WHERE checked.nth > coalesce(answered.nth, 0) GROUP BY host
 """
 
 
@@ -206,6 +215,13 @@ def came_to(store: Store, run_id: str, host: str = "") -> CameTo:
     """Of all hosts, or of one."""
     counts = store.row(CAME_TO, run_id, host.lower())
     return CameTo(*(count or 0 for count in counts))
+
+
+def unread(store: Store, hosts: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Which of these the last drift check could not read: since which one, ISO 8601 UTC, and how many in a row. By the name in
+    lower case."""
+    names = json.dumps([host.lower() for host in hosts])
+    return {host: (since, times) for host, since, times in store.rows(UNREAD, names)}
 
 
 def changes(store: Store, run_id: str, host: str = "") -> list[PastChange]:
