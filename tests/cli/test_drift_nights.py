@@ -14,6 +14,7 @@ from clock import Clock, stopped
 from command_line import opdeploy
 from night import PASSWORD, Night, night_in
 
+from opdeploy.engine import fleet
 from opdeploy.lab import tampering
 from opdeploy.lab.windows import servers
 
@@ -60,6 +61,7 @@ class Nights:
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
     stopped(monkeypatch, "cli.compiled", "store.records")
     monkeypatch.setenv(PASSWORD, servers.PASSWORD)
+    monkeypatch.setattr(fleet, "pause", lambda seconds: None)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
     with night_in(tmp_path) as night:

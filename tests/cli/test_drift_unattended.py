@@ -16,6 +16,7 @@ from postbox import named, postbox
 from roles_at_hand import ENVIRONMENT, inventory
 
 from opdeploy.cli import unattended
+from opdeploy.engine import fleet
 from opdeploy.model import OpdeployError
 from opdeploy.results import Run
 from opdeploy.store import Store, database
@@ -64,6 +65,7 @@ class Controller:
 def controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controller:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(fleet, "pause", lambda seconds: None)
     made = Controller(tmp_path)
     made.hosts(db1=CLOSED)
     return made

@@ -9,7 +9,8 @@ import gevent.event
 import pytest
 from pyinfra.api import State
 
-from opdeploy.engine.fleet import Job, Options, Task, run
+from opdeploy.engine import fleet
+from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
 from opdeploy.inventory import Connection, Host, Position
 from opdeploy.model import ExitCode, HostError, HostFailed, LogonRefused
 from opdeploy.planning import Desired
@@ -17,6 +18,14 @@ from opdeploy.results import HostResult
 from opdeploy.store import Store
 
 TWICE = Options(second_try=True)
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a run waited, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr(fleet, "pause", waited.append)
+    return waited
 
 
 def job(name: str) -> Job:
@@ -36,8 +45,8 @@ class Hosts:
         (doings.pop(0) if len(doings) > 1 else doings[0])()
         return HostResult(task.name)
 
-    def run(self, store: Store, options: Options) -> list[HostResult]:
-        return list(run([job(name) for name in self.doings], store, options, self.work))
+    def run(self, store: Store, options: Options, progress: Progress = quiet) -> list[HostResult]:
+        return list(run([job(name) for name in self.doings], store, options, self.work, progress))
 
 
 def fine() -> None:
@@ -95,6 +104,28 @@ def test_who_was_out_of_reach_is_tried_once_more_at_the_end(store: Store) -> Non
     assert (restarting.name, restarting.status) == ("restarting", "in_sync")
     assert restarting.warnings == ("it was read at the second try only; the first: the port is closed",)
     assert read.warnings == ()
+
+
+def test_it_comes_after_a_minute_and_the_wait_is_said_of_each(store: Store, pauses: list[float]) -> None:
+    said: list[tuple[str, int, int, str]] = []
+    down = [failing(HostError("the port is closed"))]
+    Hosts(gone=down, read=[fine], away=down).run(store, TWICE, lambda *told: said.append(told))
+    assert pauses == [60.0]
+    assert said == [(name, 0, 1, "out of reach; tried once more in 1m") for name in ("gone", "away")]
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(60, []), (3600, [60.0])])
+def test_it_comes_at_once_where_the_run_has_no_minute_left(
+    seconds: float, waited: list[float], store: Store, pauses: list[float]
+) -> None:
+    hosts = Hosts(restarting=[failing(HostError("the port is closed")), fine])
+    (restarting,) = hosts.run(store, Options(budget=seconds, second_try=True))
+    assert (pauses, restarting.status) == (waited, "in_sync")
+
+
+def test_nobody_waits_for_who_was_read_or_refused(store: Store, pauses: list[float]) -> None:
+    Hosts(read=[fine], refused=[failing(LogonRefused("login refused"))]).run(store, TWICE)
+    assert pauses == []
 
 
 def test_a_second_try_that_fails_says_both(store: Store) -> None:

@@ -8,12 +8,25 @@ import pytest
 from night import Night
 
 pytestmark = pytest.mark.slow
+NO_TIME_TO_WAIT = ("--budget", "1m")  # a second try comes at once
+SAYS_THAT_IT_PAUSES = """
+import sys
+from opdeploy.__main__ import main
+from opdeploy.engine import fleet
+
+def pause(seconds, pause=fleet.pause):
+    print("pauses", seconds, file=sys.stderr, flush=True)
+    pause(seconds)
+
+fleet.pause = pause
+main()
+"""
 
 
 def test_a_host_that_takes_longer_than_its_time_is_left_with_its_session_closed(night: Night) -> None:
     stuck = night.box("stuck")
     stuck.server.settings.latency = 0.4  # each of its dozen POSTs
-    done = night.run("drift", "check", "--host-budget", "1s")
+    done = night.run("drift", "check", "--host-budget", "1s", *NO_TIME_TO_WAIT)
     assert done.code == 3
     assert "  not read within 1s\n" in done.out
     assert "could not be read: stuck (exit code 3)" in done.err
@@ -47,3 +60,14 @@ def test_who_ends_it_while_it_pauses_ends_it(night: Night) -> None:
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (143, False)
     assert not made.server.log
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_ends_it_before_the_second_try_ends_it(number: int, code: int, night: Night) -> None:
+    night.host("gone", 1)
+    process = night.start("drift", "check", program=("-c", SAYS_THAT_IT_PAUSES))
+    assert process.stderr
+    assert process.stderr.readline() == "pauses 60.0\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, "Traceback" in err) == (code, "", False)

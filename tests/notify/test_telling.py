@@ -80,7 +80,7 @@ def test_nights(practice: Practice) -> None:
     up = practice.night.hosts["db1"]["ansible_port"]
     practice.night.hosts["db1"]["ansible_port"] = FREE_PORT
     for _ in range(2):
-        done, (down,) = practice.check()
+        done, (down,) = practice.check("--budget", "1m")  # no time to wait before a second try
         assert (done.code, down["type"]) == (3, "failure")
         assert down["message"].startswith("could not be read:\n- db1: unreachable: ")
         assert "exit code 3" in down["message"]

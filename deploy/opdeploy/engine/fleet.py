@@ -33,6 +33,7 @@ from opdeploy.windows import targets
 from opdeploy.windows.station import Records, Station
 
 PARALLEL = 40  # hosts at once
+SECOND_TRY = 60.0  # seconds before it: Windows that is just starting, or a line that is being renewed, is not there at once
 OPENING = 5.0  # seconds that an interrupted run waits for sessions that are being opened
 LOOK = 0.02
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -56,7 +57,7 @@ class Options:
     """What a run asks for beyond the ordinary.
 
     Only for what reads, since a write that is cut off has an outcome nobody knows: `budget` and `host_budget`, the seconds that
-    the run and each host may take, and `second_try`, for hosts that were out of reach.
+    the run and each host may take, and `second_try`, a while later, for hosts that were out of reach.
     """
 
     diff: bool = False
@@ -137,7 +138,7 @@ class Limits:
             raise HostError(f"not read within {Duration(of_host)}", "is it overloaded? else give a host more time") from None
 
 
-def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tuple[HostResult, ...]:
+def run(jobs: Sequence[Job], store: Store, options: Options, work: Work, progress: Progress = quiet) -> tuple[HostResult, ...]:
     """Every job's result, in the order of the jobs; all sessions are closed when it returns or is interrupted."""
     if not jobs:
         return ()
@@ -145,6 +146,7 @@ def run(jobs: Sequence[Job], store: Store, options: Options, work: Work) -> tupl
         limits = Limits(options)
         results = _each(state, tasks, work, limits)
         again = [task for task in tasks if options.second_try and limits.left > 0 and _out_of_reach(task, results)]
+        _wait_for(again, limits, progress)
         return tuple((results | _tried_again(results, _each(state, again, work, limits))).values())
 
 
@@ -164,6 +166,15 @@ def _each(state: State, tasks: Sequence[Task], work: Work, limits: Limits) -> di
 def _out_of_reach(task: Task, results: Mapping[str, HostResult]) -> bool:
     """Whether another try may help: not after a refused logon, which could lock the account."""
     return results[task.name].status == "unreachable" and not task.refused and not task.pyinfra.connected
+
+
+def _wait_for(tasks: Sequence[Task], limits: Limits, progress: Progress) -> None:
+    """Gives them time to come back, where the run has as much left; else they are tried again at once."""
+    if not tasks or limits.left <= SECOND_TRY:
+        return
+    for task in tasks:
+        progress(task.name, 0, 1, f"out of reach; tried once more in {Duration(SECOND_TRY)}")
+    pause(SECOND_TRY)
 
 
 def _tried_again(first: Mapping[str, HostResult], second: Mapping[str, HostResult]) -> dict[str, HostResult]:

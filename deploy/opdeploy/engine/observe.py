@@ -42,7 +42,7 @@ def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progre
         progress(task.name, 1, 1, "planned")
         return replace(result, evidence=Evidence(answers=digest(task.station.observation, store)))
 
-    return run(jobs, store, options, work)
+    return run(jobs, store, options, work, progress)
 
 
 def digest(observation: Observation, store: Store) -> str:
@@ -82,7 +82,7 @@ def observe(
         progress(task.name, 1, 1, "read")
         return host_result(task, ())
 
-    results = run(jobs, store, options, work)
+    results = run(jobs, store, options, work, progress)
     return tuple(Observed(job, found.get(job.host.name, {}), result) for job, result in zip(jobs, results, strict=True))
 
 
