@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
+from opdeploy import whole_file
 from opdeploy.model import UsageError
 
 ANOTHER = "name another file with --out"
@@ -22,10 +22,7 @@ def check(path: Path) -> None:
 
 def write(path: Path, text: str, what: str, hint: str = ANOTHER) -> None:
     """`what` it is, for the error: 'the plan'; and what to do then."""
-    piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        piece.write_text(text, encoding="utf-8")
-        piece.replace(path)
+        whole_file.write(path, text)
     except OSError as error:
-        piece.unlink(missing_ok=True)
         raise UsageError(f"{path}: {what} can't be written: {error.strerror}", hint) from error

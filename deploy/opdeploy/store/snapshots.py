@@ -8,8 +8,6 @@ brought home (`script`) loads as well.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from opdeploy import whole_file
 from opdeploy.calls import NOT_IN_SNAPSHOT, Answer, Failure, Read, host_read
 from opdeploy.model import UsageError
 from opdeploy.rendering import printable
@@ -103,11 +102,8 @@ def save(path: Path, snapshot: Snapshot) -> None:
         "schema": SCHEMA, "host": snapshot.host, "taken_at": snapshot.taken_at, "agent": snapshot.agent, "key": snapshot.key,
         "windows": snapshot.windows, "answers": {read: _wire(answer) for read, answer in snapshot.answers.items()},
     }  # fmt: skip
-    piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(piece, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, ensure_ascii=True)
-        os.replace(piece, path)
+        whole_file.write(path, json.dumps(document, indent=1), 0o600)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "name a folder of your own with --out") from error
 

@@ -1,0 +1,18 @@
+"""A text file that is there whole or not at all: written under another name beside it, then renamed. [rename(2)]"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write(path: Path, text: str, mode: int = 0o666) -> None:
+    """`mode` as for open(2), less the umask; what is there already is replaced. Raises OSError, and leaves all as it was."""
+    piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(piece, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+        piece.replace(path)
+    finally:
+        piece.unlink(missing_ok=True)
