@@ -17,9 +17,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from roles_at_hand import inventory
 
-from opdeploy.cli import crontab, schedule, units
-from opdeploy.cli.scheduled import Nightly
+from opdeploy.cli import schedule
 from opdeploy.model import UsageError
+from opdeploy.scheduling import crontab, systemd
+from opdeploy.scheduling.nightly import Nightly
 
 CRONTAB = """#!/bin/sh
 case "$1" in
@@ -85,8 +86,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     for name, value in own.items():
         monkeypatch.setenv(name, str(tmp_path / value) + (f"{os.pathsep}/usr/bin{os.pathsep}/bin" if name == "PATH" else ""))
     monkeypatch.delenv("OPDEPLOY_CONFIG", raising=False)
-    monkeypatch.setattr(units, "RUNNING", tmp_path / "run")
-    monkeypatch.setattr(units, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(systemd, "RUNNING", tmp_path / "run")
+    monkeypatch.setattr(systemd, "SYSTEM", tmp_path / "system")
     monkeypatch.setattr(schedule, "LINGERING", tmp_path / "linger")
     monkeypatch.setattr("opdeploy.controller.MACHINE", tmp_path / "no-config.yml")
     made.program("crontab", CRONTAB)
@@ -223,7 +224,7 @@ def test_a_unit_of_the_system_runs_as_whom_it_is_told(machine: Machine) -> None:
 def test_a_users_unit_has_nothing_that_costs_a_capability(machine: Machine) -> None:
     machine.boot()
     machine("install")
-    assert not [line for line in units.SYSTEM_ONLY.splitlines() if line in machine.files()[".service"]]
+    assert not [line for line in systemd.SYSTEM_ONLY.splitlines() if line in machine.files()[".service"]]
     assert "User=" not in machine.files()[".service"]
 
 
@@ -393,7 +394,7 @@ def words(value: str) -> list[str]:
         word = re.sub(r"\\(.)", r"\1", quoted)
         assert "%" not in word.replace("%%", "")
         found.append(word.replace("%%", "%"))
-    assert value == " ".join(units.quoted(word) for word in found), "nothing is left over"
+    assert value == " ".join(systemd.quoted(word) for word in found), "nothing is left over"
     return found
 
 
@@ -402,7 +403,7 @@ def words(value: str) -> list[str]:
 @example(AWKWARD)
 @example("ends with \\")
 def test_systemd_reads_any_path_as_it_is(text: str) -> None:
-    unit = units.service(nightly(text), system=False)
+    unit = systemd.service(nightly(text), system=False)
     assert words(line_of(unit, "ExecStart")) == [":/usr/bin/python3", "-i", text]
     assert words(line_of(unit, "ReadWritePaths")) == [str(Path("/", text))]
     assert not re.search(r"\\$", unit, re.MULTILINE), "such a line would go on in the next"
@@ -439,7 +440,7 @@ def test_what_can_not_be_printed_is_refused(text: str) -> None:
 
 def test_systemd_starts_no_program_with_a_quote_in_its_path() -> None:
     with pytest.raises(UsageError, match="systemd starts no program"):
-        units.service(Nightly("x", Path("/"), ("/it's/python",), Path("/")), system=False)
+        systemd.service(Nightly("x", Path("/"), ("/it's/python",), Path("/")), system=False)
 
 
 # ---------------------------------------------------------------- systemd's own word
@@ -454,8 +455,8 @@ def test_systemd_finds_nothing_wrong_with_the_units(system: bool, tmp_path: Path
         "opdeploy-drift-x", Path(AWKWARD), (sys.executable, "-i", AWKWARD), Path(AWKWARD), "Mon..Fri 02:30", 1800, 7200,
         getpass.getuser() if system else "", {"op": Path("/etc/host name%")}, {"OPDEPLOY_CONFIG": AWKWARD},
     )  # fmt: skip
-    (tmp_path / "x.service").write_text(units.service(given, system))
-    (tmp_path / "x.timer").write_text(units.timer(given))
+    (tmp_path / "x.service").write_text(systemd.service(given, system))
+    (tmp_path / "x.timer").write_text(systemd.timer(given))
     assert ANALYZE
     command = [
         ANALYZE,

@@ -15,14 +15,15 @@ from textwrap import indent
 import click
 
 from opdeploy import controller
-from opdeploy.cli import crontab, options, terminal, unattended, units
+from opdeploy.cli import options, terminal, unattended
 from opdeploy.cli.compiled import compiled, user
 from opdeploy.cli.options import Asked
-from opdeploy.cli.scheduled import PREFIX, Nightly, said
-from opdeploy.cli.units import Manager
 from opdeploy.inventory import InventoryError
 from opdeploy.model import UsageError
 from opdeploy.resources.values import Duration
+from opdeploy.scheduling import crontab, systemd
+from opdeploy.scheduling.nightly import PREFIX, Nightly, said
+from opdeploy.scheduling.systemd import Manager
 from opdeploy.store.records import default_folder
 
 LINGERING = Path("/var/lib/systemd/linger")  # loginctl(1): a file for each user whose manager is always there
@@ -80,7 +81,7 @@ def install(
         math.ceil(jitter),
         math.ceil(budget),
         run_as,
-        units.credentials(given),
+        systemd.credentials(given),
         {name: str(Path(value).absolute()) for name in (controller.VARIABLE,) if (value := os.environ.get(name))},
     )
     _rehearse(asked, nightly)
@@ -129,11 +130,11 @@ def remove(asked: Asked, system: bool) -> None:
 
 def _manager(system: bool, run_as: str, cron: bool) -> Manager | None:
     """Whose systemd; None: cron. Raises UsageError."""
-    if system and (cron or not units.running()):
+    if system and (cron or not systemd.running()):
         raise UsageError("--system is for systemd", "leave it out" if cron else "none runs here: leave --system out, for cron")
     if system != bool(run_as):
         raise UsageError("--system and --run-as belong together", "a check needs no root: --system --run-as USER")
-    return Manager(system) if units.running() and not cron else None
+    return Manager(system) if systemd.running() and not cron else None
 
 
 def _store(asked: Asked, run_as: str) -> Path:
@@ -172,7 +173,7 @@ def _arguments(asked: Asked, store: Path, budget: float, host_budget: float, jit
 def _rehearse(asked: Asked, nightly: Nightly) -> None:
     """Reads everything as the night will, with no more environment than it has. Raises InventoryError, UsageError."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = dict(units.as_given(Path(folder), nightly.credentials)) | dict(nightly.environment)
+        environment = dict(systemd.as_given(Path(folder), nightly.credentials)) | dict(nightly.environment)
         try:
             compiled(asked, environment)
             is_told = nightly.run_as or controller.load(environment).notify
@@ -204,12 +205,12 @@ def _places(name: str) -> Iterator[tuple[Manager | None, str]]:
 
 
 def _install_units(manager: Manager, nightly: Nightly) -> None:
-    units.check_calendar(nightly.at)
+    systemd.check_calendar(nightly.at)
     terminal.write("".join(f"written: {path}\n" for path in manager.install(nightly)))
     for enabling in manager.enabling(nightly.name):
-        if units.reachable():
+        if systemd.reachable():
             said(enabling)
-        terminal.write(f"{'done' if units.reachable() else 'to do'}: {' '.join(enabling)}\n")
+        terminal.write(f"{'done' if systemd.reachable() else 'to do'}: {' '.join(enabling)}\n")
     if not manager.system and not (LINGERING / user()).exists():
         terminal.write(f"to do, or it waits for {user()} to log in: loginctl enable-linger {user()}\n")
 

@@ -16,16 +16,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opdeploy.cli import out_file
-from opdeploy.cli.scheduled import PREFIX, Nightly, said
+from opdeploy import whole_file
 from opdeploy.inventory.secrets import CREDENTIALS
 from opdeploy.model import OpdeployError, UsageError
+from opdeploy.scheduling.nightly import PREFIX, TIME_OF_DAY, Nightly, said
 
 RUNNING = Path("/run/systemd/system")  # sd_booted(3)
 SYSTEM = Path("/etc/systemd/system")
 MARK = "# Made by opdeploy drift schedule: what is to be otherwise goes into a drop-in (systemctl edit)."
 MARGIN = 900  # seconds that a check may take beyond its budget, to close sessions and tell people
-TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
 SANDBOX = """\
 UMask=0077
@@ -131,7 +130,7 @@ class Manager:
         except OSError as error:
             raise UsageError(f"{self.folder}: {error.strerror}", "name --system only as root") from error
         for path, text in zip(files, texts, strict=True):
-            out_file.write(path, text, "the unit", "a unit of the system is root's to write")
+            _write(path, text)
         return files
 
     def remove(self, name: str) -> list[Path]:
@@ -157,6 +156,14 @@ class Manager:
 
     def _command(self, *arguments: str) -> list[str]:
         return ["systemctl", *(() if self.system else ("--user",)), *arguments]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        whole_file.write(path, text)
+    except OSError as error:
+        hint = "a unit of the system is root's to write"
+        raise UsageError(f"{path}: the unit can't be written: {error.strerror}", hint) from error
 
 
 def _is_ours(path: Path) -> bool:

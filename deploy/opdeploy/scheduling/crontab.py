@@ -11,9 +11,8 @@ import shlex
 import shutil
 from collections.abc import Iterable
 
-from opdeploy.cli.scheduled import PREFIX, Nightly, said
-from opdeploy.cli.units import TIME_OF_DAY
 from opdeploy.model import OpdeployError, UsageError
+from opdeploy.scheduling.nightly import PREFIX, TIME_OF_DAY, Nightly, said
 
 BEGIN = "# {name}: made by opdeploy drift schedule, up to its end"
 END = "# {name}: end"
