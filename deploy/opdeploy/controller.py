@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from opdeploy import xdg
 from opdeploy.inventory.problems import InventoryError, Position, Problem, shown
 from opdeploy.inventory.secrets import FORMS, Resolver
 from opdeploy.inventory.validate import validated
@@ -81,8 +82,7 @@ def _path(environment: Mapping[str, str], machine: Path) -> Path | None:
         return machine
     if environment.get(VARIABLE):
         return Path(environment[VARIABLE])
-    config = Path(environment.get("XDG_CONFIG_HOME", ""))
-    own = (config if config.is_absolute() else Path.home() / ".config") / "opdeploy/config.yml"
+    own = xdg.config(environment) / "opdeploy/config.yml"
     return own if _is_there(own) else None
 
 

@@ -9,14 +9,13 @@ would take capabilities from the unit is for the system's alone, since a user's 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opdeploy import whole_file
+from opdeploy import whole_file, xdg
 from opdeploy.inventory.secrets import CREDENTIALS
 from opdeploy.model import OpdeployError, UsageError
 from opdeploy.scheduling.nightly import PREFIX, TIME_OF_DAY, Nightly, said
@@ -105,8 +104,7 @@ class Manager:
 
     @property
     def folder(self) -> Path:
-        config = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-        return SYSTEM if self.system else (config if config.is_absolute() else Path.home() / ".config") / "systemd/user"
+        return SYSTEM if self.system else xdg.config() / "systemd/user"
 
     def files(self, name: str) -> tuple[Path, Path]:
         return self.folder / f"{name}.service", self.folder / f"{name}.timer"

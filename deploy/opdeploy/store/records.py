@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from opdeploy import __version__
+from opdeploy import __version__, xdg
 from opdeploy.calls import Answer, Failure, Read
 from opdeploy.keeping import kept
 from opdeploy.memory import Memory
@@ -51,9 +51,8 @@ ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('appli
 
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """``$XDG_STATE_HOME/opdeploy``, else ``~/.local/state/opdeploy``. A relative XDG_STATE_HOME does not count (XDG 0.8)."""
-    state = Path(environment.get("XDG_STATE_HOME", ""))
-    return (state if state.is_absolute() else Path.home() / ".local/state") / "opdeploy"
+    """``$XDG_STATE_HOME/opdeploy``, else ``~/.local/state/opdeploy``."""
+    return xdg.state(environment) / "opdeploy"
 
 
 @dataclass(frozen=True)
