@@ -51,6 +51,19 @@ def test_a_refused_logon_is_tried_once(night: Night) -> None:
     assert len(made.server.log) == 2 * once
 
 
+def test_a_refused_account_of_a_domain_is_tried_on_one_host(night: Night) -> None:
+    made = [night.box(name, ansible_user="PRACTICE\\opadmin") for name in ("db1", "ts1", "app1")]
+    made[0].server.settings.refuse_logon = True
+    done = night.run("drift", "check", "--format", "json")
+    assert done.code == 3
+    assert "login refused for PRACTICE\\opadmin" in done.host("db1")["error"]
+    for name in ("ts1", "app1"):
+        told = done.host(name)
+        assert told["error"] == "not tried: db1 did not take the password of PRACTICE\\opadmin"
+        assert (told["status"], told["details"]) == ("unreachable", [])
+    assert [bool(box.server.log) for box in made] == [True, False, False]
+
+
 def test_who_ends_it_while_it_pauses_ends_it(night: Night) -> None:
     made = night.box("db1")
     process = night.start("drift", "check", "--jitter", "7d")

@@ -22,6 +22,7 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host as PyinfraHost
 
+from opdeploy.engine import accounts
 from opdeploy.inventory import Host
 from opdeploy.model import HostError, HostFailed, LogonRefused, OpdeployError
 from opdeploy.planning import Desired
@@ -242,6 +243,7 @@ def _guarded(state: State, task: Task, work: Work, limits: Limits) -> HostResult
 def _tasks(jobs: Sequence[Job], store: Store, options: Options) -> Iterator[tuple[State, list[Task]]]:
     _quieten()
     tasks = [_task(job, store, options) for job in jobs]
+    accounts.share({task.name: task.station for task in tasks})
     names = [(f"@winrm/{task.name}", {"opdeploy_station": task.station}) for task in tasks]
     state = State(Inventory((names, {})), Config(PARALLEL=min(PARALLEL, len(tasks))), check_for_changes=False)
     for task in tasks:
