@@ -5,8 +5,6 @@ The policy is this machine's (`opdeploy.controller`), and binds only where the a
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from opdeploy import controller
-from opdeploy.approvals import HOW, Policy, Touched, counted, judged, open_to, required
+from opdeploy.approvals import HOW, Policy, Touched, check_owner, counted, judged, required
 from opdeploy.cli import out_file
 from opdeploy.cli.compiled import Compiled, new_run
 from opdeploy.cli.options import Asked
@@ -28,8 +26,6 @@ from opdeploy.results import Approval, HostResult, Run
 # How a plan file is made, and how it is carried out.
 MADE = {"apply": "opdeploy plan --out FILE", "remove": "opdeploy remove --role NAME --out FILE"}
 DONE = {"apply": "opdeploy apply FILE", "remove": "opdeploy remove FILE --apply"}
-LINKS = 40  # that are followed on the way to one file, as Linux does (path_resolution(7))
-OWNER = "another account must own it and its folders, and alone may write there: docs/approvals.md"
 
 Hosts = Sequence[tuple[Host, Desired]]
 
@@ -138,31 +134,9 @@ def policy(*, binding: bool = True) -> Policy | None:
     if settings.path is None or settings.policy is None:
         return None
     if binding:
-        _check_owner(settings.path)
-        _check_owner(settings.policy)
+        check_owner(settings.path)
+        check_owner(settings.policy)
     return controller.read(settings.policy, Policy)
-
-
-def _check_owner(path: Path) -> None:
-    """Of the file as it is named, and of everything that links lead over."""
-    try:
-        for file in _named(path):
-            for number, place in enumerate((file, *file.parents)):
-                if why := open_to(place.lstat(), os.geteuid(), above=number > 1):
-                    raise UsageError(f"an approval policy that binds nobody: {place} {why}", OWNER)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", OWNER) from error
-
-
-def _named(path: Path) -> Iterator[Path]:
-    """The file as it is named, and as each link on the way to it names it in turn. Raises OSError for links without an end."""
-    for _ in range(LINKS):
-        yield path
-        link = next((place for place in reversed((path, *path.parents)) if place.is_symlink()), None)
-        if link is None:
-            return
-        path = link.parent / link.readlink() / path.relative_to(link)
-    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def _check_roles(policy: Policy | None, roles: Sequence[str]) -> None:
