@@ -11,37 +11,15 @@ import pytest
 import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reported import APPLIED, DRIFTED
 
 from opdeploy.model import Property
 from opdeploy.reports.csv import COLUMNS, as_csv, table
 from opdeploy.reports.document import report
 from opdeploy.reports.junit import as_junit
-from opdeploy.results import Drift, Item, Run, Waived
+from opdeploy.results import Item, Run
 
-APPLIED = runs.run(
-    runs.host(
-        "db1.example",
-        Item(runs.user(enabled=(None, True)), outcome="applied"),
-        Item(runs.FIREBIRD, outcome="failed", error="access denied"),
-        Item(runs.LATER, outcome="not_reached", error="it needs service a"),
-        Item(replace(runs.LEFT, refused=True), outcome="refused"),
-        Item(replace(runs.UNREAD), outcome=None),
-        Item(runs.in_sync("Spooler", start_mode="disabled")),
-    ),
-    command="apply",
-)
-WAIVED = Waived(("start_mode",), "until the new printer", "anna", "2026-12-31")
-DRIFTED = runs.run(
-    runs.host(
-        "db1.example",
-        Item(
-            runs.service("Spooler", start_mode=("manual", "disabled")),
-            drift=Drift("waived", "2026-11-20T03:00:00Z", "", (WAIVED,)),
-        ),
-        Item(runs.EXTRA, drift=Drift("corrective", "2026-11-20T03:00:00Z", "2026-11-21T03:00:00Z")),
-    ),
-    command="drift",
-)
+DRIFT = runs.run(DRIFTED, command="drift")
 
 
 def rows(run: Run) -> list[dict[str, str]]:
@@ -77,10 +55,10 @@ def test_what_is_in_sync_and_what_was_not_read_have_a_line() -> None:
 
 
 def test_outcomes_drift_and_waivers() -> None:
-    assert [row["outcome"] for row in rows(APPLIED)][-3:] == ["refused", "", ""]
-    first, second = rows(DRIFTED)
-    assert (first["drift"], first["waived_until"], first["first_seen"]) == ("waived", "2026-12-31", "2026-11-20T03:00:00Z")
-    assert (second["drift"], second["waived_until"]) == ("corrective", "")
+    assert list(dict.fromkeys(row["outcome"] for row in rows(APPLIED))) == ["applied", "failed", "not_reached", "refused", ""]
+    told = {row["key"]: (row["drift"], row["waived_until"], row["first_seen"]) for row in rows(DRIFT)}
+    assert told["Spooler"] == ("waived", "2026-12-31", "2026-11-01T03:00:00Z")
+    assert told["FirebirdServerDefaultInstance"] == ("corrective", "", "2026-11-19T03:00:00Z")
 
 
 def test_manual_steps_stand_among_them() -> None:
@@ -157,18 +135,23 @@ def test_it_counts() -> None:
 def test_what_an_apply_came_to() -> None:
     assert [(fault, message) for _, fault, message in told(APPLIED)] == [
         ("", ""),
-        ("failure", "failed: access denied"),
-        ("failure", "not reached: it needs service a"),
+        ("failure", "failed: sc.exe ended with 5: access denied"),
+        ("failure", "not reached: it needs service Firebird"),
         ("failure", "refused: set by a group policy"),
-        ("skipped", "access denied"),
-        ("", ""),
+        *[("", "")] * 3,
+        ("skipped", "nobody recorded when it was set"),
+        *[("", "")] * 2,
     ]
 
 
 def test_what_is_waived_is_no_failure() -> None:
-    assert [fault for _, fault, _ in told(DRIFTED)] == ["", "failure"]
-    (text,) = [fault.text for fault in suites(DRIFTED).iter("failure")]
-    assert "corrective: it changed on the host; first seen 2026-11-20 03:00 UTC, for 2 days; last 2026-11-21" in str(text)
+    faults = {name: fault for name, fault, _ in told(DRIFT)}
+    assert (faults["Spooler"], faults["FirebirdServerDefaultInstance"]) == ("", "failure")
+
+
+def test_a_difference_says_since_when() -> None:
+    (text,) = [fault.text for fault in suites(DRIFT).iter("failure") if "corrective" in str(fault.text)]
+    assert "corrective: it changed on the host; first seen 2026-11-19 03:00 UTC, for 3 days; last 2026-11-21" in str(text)
 
 
 @settings(max_examples=100)
