@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from opdeploy.model import HIDDEN, Secret, Unproven
 
 NOTHING = "–"
+SHORTEST = 4  # characters of a secret that is looked for in other texts
 _UNITS = ((1_000_000, "MB"), (1_000, "kB"))
 # What a terminal would obey instead of showing: control characters, those that turn the direction of writing, and those of
 # no width, by which two names can look the same. [Unicode, category Cf, and the separators U+2028 and U+2029]
@@ -75,9 +76,12 @@ def plain(value: Any) -> Any:
 
 
 def without_secrets(text: str) -> str:
-    """The words of an exception, which may quote anything: every secret that this process holds is taken out."""
+    """The words of an exception, which may quote anything: every secret that this process holds is taken out.
+
+    Not one of three characters or less: that would take every word apart, and by its gaps tell the secret.
+    """
     for held in [found for found in gc.get_objects() if type(found) is Secret]:
-        if value := held.reveal():
+        if len(value := held.reveal()) >= SHORTEST:
             for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
                 text = text.replace(form, HIDDEN)
     return text

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -92,11 +93,13 @@ def test_an_altered_plan_is_64(applied: Practice) -> None:
 
 
 def test_a_plan_of_another_inventory_is_64(applied: Practice, practice: Practice) -> None:
+    shutil.copytree(applied.folder / "state", practice.folder / "state")
     (practice.folder / "plan.json").write_text((applied.folder / "plan.json").read_text())
     up, pipe = practice.up()
     with pipe:
         assert up.returncode == 0
-        done = practice.run("apply", "plan.json", *INV, "--yes", "--store", str(applied.folder / "state/opdeploy"))
+        assert practice.run("store", "moved", str(applied.inventory), *INV).returncode == 0
+        done = practice.run("apply", "plan.json", *INV, "--yes")
     assert (done.returncode, done.stdout) == (64, "")
     assert "make the plan again" in done.stderr
 
@@ -112,7 +115,7 @@ def test_a_stale_host_is_left_untouched(applied: Practice) -> None:
     done = applied.run("apply", "ts1.json", *INV, "--yes")
     assert done.returncode == 1
     assert "service Spooler start_mode: the plan saw no difference, now manual" in done.stdout
-    assert "applied" not in done.stdout
+    assert "  applied\n" not in done.stdout
 
 
 def test_every_tampering_is_found_as_drift(applied: Practice) -> None:

@@ -23,6 +23,7 @@ from opdeploy.inventory import read
 from opdeploy.lab.windows.state import dump
 from opdeploy.model import Change, ExitCode, HostError, Property, Secret
 from opdeploy.planning import Desired, Managed
+from opdeploy.rendering import without_secrets
 from opdeploy.resources.base import Resource
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.environment_variable import EnvironmentVariable
@@ -126,6 +127,11 @@ def practice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Des
     """The lab's database server, which has the role."""
     monkeypatch.setattr(fleet, "Station", lambda *args, **given: Station(*args, pause=lambda seconds: None, **given))
     return tmp_path / "lab", desired_by_host(tmp_path / "lab")["db1"]
+
+
+def test_a_secret_of_a_few_letters_takes_no_word_apart() -> None:
+    held = [Secret("a", "env:ONE"), Secret("xyz", "env:OTHER")]
+    assert without_secrets("a start of xyz") == "a start of xyz", held
 
 
 def test_a_secret_that_stands_in_another_value_is_not_in_it_either() -> None:
