@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from opdeploy.controller import Controller, load
+from opdeploy.controller import Controller, load, run_store
 from opdeploy.inventory import InventoryError
 
 
@@ -38,6 +38,17 @@ def test_a_link_to_nowhere_does_not_pass_for_no_policy(tmp_path: Path) -> None:
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match=r"named\.yml  cannot be read"):
         load({"OPDEPLOY_CONFIG": str(tmp_path / "named.yml")}, tmp_path / "none.yml")
+
+
+def test_the_machines_run_store_is_known_without_what_only_the_night_may_read(tmp_path: Path) -> None:
+    machine = written(tmp_path / "config.yml", "store: kept/here\nnotify:\n- from_file: gone\n")
+    assert run_store({}, machine) == (tmp_path / "kept/here", machine)
+    machine.write_text("store: /var/lib/opdeploy\n")
+    assert load({}, machine).store == Path("/var/lib/opdeploy")
+    machine.write_text("policy: policy.yml\n")
+    assert (load({}, machine).store, run_store({}, machine)) == (None, (None, machine))
+    machine.unlink()
+    assert run_store({"XDG_CONFIG_HOME": str(tmp_path)}, machine) == (None, None)
 
 
 def test_who_is_told_is_a_secret(tmp_path: Path) -> None:

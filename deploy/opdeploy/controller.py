@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -18,7 +18,7 @@ from opdeploy import xdg
 from opdeploy.inventory.problems import InventoryError, Position, Problem, shown
 from opdeploy.inventory.secrets import FORMS, Resolver
 from opdeploy.inventory.validate import validated
-from opdeploy.inventory.yaml_file import parse
+from opdeploy.inventory.yaml_file import Node, parse
 from opdeploy.model import Secret
 
 MACHINE = Path("/etc/opdeploy/config.yml")
@@ -29,11 +29,13 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Controller:
-    """`path` is where it stands, None for nowhere; `policy` the approval policy; `notify` apprise URLs. Paths are absolute."""
+    """`path` is where it stands, None for nowhere; `policy` the approval policy; `notify` apprise URLs; `store` the run store.
+    Paths are absolute."""
 
     path: Path | None = None
     policy: Path | None = None
     notify: tuple[Secret, ...] = ()
+    store: Path | None = None
 
 
 def _hidden(value: object) -> object:
@@ -42,12 +44,21 @@ def _hidden(value: object) -> object:
     return value
 
 
-class _Settings(BaseModel):
+class _Plain(BaseModel):
+    """All but what secrets are in: who is told may be for the nightly check's account alone to read."""
+
     model_config = ConfigDict(extra="forbid")
 
     policy: str = ""
     """The approval policy: a file that another account owns. A relative path begins at this file's folder."""
 
+    store: str = ""
+    """The run store of everybody who works on this machine. A relative path begins at this file's folder."""
+
+    notify: Any = None
+
+
+class _Settings(_Plain):
     notify: tuple[Annotated[Secret, BeforeValidator(_hidden)], ...] = ()
     """Who is told of a drift check: addresses as apprise takes them, each from a file or an environment variable."""
 
@@ -58,23 +69,40 @@ def load(environment: Mapping[str, str] = os.environ, machine: Path = MACHINE) -
     if path is None:
         return Controller()
     settings = read(path, _Settings, environment)
-    policy = (path.parent / settings.policy).absolute() if settings.policy else None
-    return Controller(path.absolute(), policy, settings.notify)
+    return Controller(path.absolute(), _beside(path, settings.policy), settings.notify, _beside(path, settings.store))
+
+
+def run_store(environment: Mapping[str, str] = os.environ, machine: Path = MACHINE) -> tuple[Path | None, Path | None]:
+    """This machine's run store, if it has one, and the file that says so. Raises InventoryError."""
+    path = _path(environment, machine)
+    if path is None:
+        return None, None
+    return _beside(path, validated(_Plain, _parsed(path)[0], "").store), path.absolute()
+
+
+def _beside(path: Path, named: str) -> Path | None:
+    return (path.parent / named).absolute() if named else None
 
 
 def read(path: Path, model: type[M], environment: Mapping[str, str] = os.environ) -> M:
     """A YAML file of this machine as its model. Raises InventoryError with what is wrong in which line."""
+    node, problems = _parsed(path)
+    resolver = Resolver(path.parent, environment, problems, "this file's folder")
+    node = resolver.resolved(node, "")
+    if problems:
+        raise InventoryError(problems)
+    return validated(model, node, "")
+
+
+def _parsed(path: Path) -> tuple[Node, list[Problem]]:
+    """The document, and what is wrong in it. Raises InventoryError where there is none."""
     try:
         node, problems = parse(path.read_bytes(), shown(path))
     except OSError as error:
         raise _unreadable(path, error) from error
     if node is None:
         raise InventoryError(problems)
-    resolver = Resolver(path.parent, environment, problems, "this file's folder")
-    node = resolver.resolved(node, "")
-    if problems:
-        raise InventoryError(problems)
-    return validated(model, node, "")
+    return node, problems
 
 
 def _path(environment: Mapping[str, str], machine: Path) -> Path | None:

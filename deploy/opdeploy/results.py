@@ -177,6 +177,22 @@ class HostResult:
 
 
 @dataclass(frozen=True)
+class Practice:
+    """Whose hosts are meant, where several practices call theirs the same: an inventory's resolved folder, and the name that it
+    gives its practice, '' for none. Records of earlier versions have neither."""
+
+    folder: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or self.folder
+
+    def is_also(self, other: Practice) -> bool:
+        """Whether both are one practice: of one name, wherever they lie; where one has no name, in one folder."""
+        return self.name == other.name if self.name and other.name else self.folder == other.folder
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything a report, a record or a plan file is made from."""
 
@@ -192,6 +208,7 @@ class Run:
     plan: str = ""  # the digest of the plan file that was applied
     approvals: tuple[Approval, ...] = ()
     waivers: tuple[WaiverUse, ...] = ()
+    practice: Practice = Practice()
 
     @property
     def code(self) -> ExitCode:

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opdeploy.model import OpdeployError, UsageError
-from opdeploy.results import Item
+from opdeploy.results import Item, Practice
 from opdeploy.store import Store, database, history, telling, upkeep
 from opdeploy.store.database import APPLICATION, MIGRATIONS, NAME
 
@@ -301,7 +301,7 @@ def filled(store: Store) -> None:
     past.applied(store, "2025-01-01", APPLIED, replace(Item(runs.NEW_USER), outcome="applied"))
     past.planned(store, "2025-01-02", command="drift")
     store.set_password("db1.example", "op-support", runs.secret(), "2025-01-01T03:00:00Z")
-    store.sign_step("db1.example", "take-the-disk-home", "digest", "anna", "done")
+    store.sign_step("db1.example", "take-the-disk-home", "digest", "anna", "done", Practice("/srv/practices/elm", "elm"))
 
 
 NIGHTS = st.lists(

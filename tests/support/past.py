@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import runs
 
@@ -21,10 +22,11 @@ def run_id(day: str, ending: str) -> str:
     return f"{day.replace('-', '')}T030000Z-{ending}"
 
 
-def planned(store: Store, day: str, *hosts: HostResult, command: str = "plan", ending: str = "0a0a0a") -> str:
+def planned(store: Store, day: str, *hosts: HostResult, command: str = "plan", ending: str = "0a0a0a", **given: Any) -> str:
     """A run that is over and changed nothing."""
     name = run_id(day, ending)
-    store.record(runs.run(*(hosts or runs.FLEET.hosts), command=command, run_id=name, created_at=f"{day}T03:00:00Z"))
+    run = runs.run(*(hosts or runs.FLEET.hosts), command=command, run_id=name, created_at=f"{day}T03:00:00Z", **given)
+    store.record(run)
     return name
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import click
 
-from opdeploy.cli import options, terminal
-from opdeploy.cli.compiled import compiled
+from opdeploy.cli import options, run_store, terminal
+from opdeploy.cli.compiled import Compiled, compiled
 from opdeploy.cli.options import Asked
 from opdeploy.cli.times import since_when
 from opdeploy.engine import Job, observe
@@ -23,7 +23,6 @@ from opdeploy.reports.sessions import sessions
 from opdeploy.resources.base import Answers
 from opdeploy.resources.desired import Desired, Managed
 from opdeploy.resources.local_user import LocalUser
-from opdeploy.store import Store
 
 
 @click.group("access")
@@ -56,9 +55,10 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
       opdeploy access report db1.example --since 2026-11-01 --format html > db1.html
     """
     begin = since_when(since, datetime.now(UTC))
-    job = _job(asked, host)
+    what = compiled(asked)
+    job = _job(what, host)
     asks = AccessEvents(account=_named(account) if account else _account(job), since=begin)
-    with closing(Store.open(asked.store)) as store, terminal.Progress() as progress:
+    with closing(run_store.opened(asked, what.inventory)) as store, terminal.Progress() as progress:
         (seen,) = observe([replace(job, desired=Desired((Managed(asks),)))], store, progress=progress)
     if seen.result.error:
         terminal.say(f"error: {host}: {seen.result.error}" + (f"\n    {seen.result.hint}" if seen.result.hint else ""))
@@ -83,10 +83,10 @@ def _json(told: Access) -> str:
     return json.dumps(as_json(told), indent=2) + "\n"
 
 
-def _job(asked: Asked, name: str) -> Job:
-    hosts = {host.name: Job(host, desired) for host, desired in compiled(asked).hosts}
+def _job(what: Compiled, name: str) -> Job:
+    hosts = {host.name: Job(host, desired) for host, desired in what.hosts}
     if name not in hosts:
-        raise UsageError(f"no host {name} in {asked.inventory}", near(name, hosts) or f"there are: {', '.join(hosts)}")
+        raise UsageError(f"no host {name} in {what.inventory.path}", near(name, hosts) or f"there are: {', '.join(hosts)}")
     return hosts[name]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from opdeploy.cli import approving, options, showing, terminal
+from opdeploy.cli import approving, options, run_store, showing, terminal
 from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job
@@ -47,7 +47,7 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
     what = compiled(_as_planned(asked, document) if document else asked)
     run = approving.checked_run("apply", what, document, what.hosts)
     jobs = [Job(host, desired) for host, desired in what.hosts if approving.is_planned(host, document, asked)]
-    with closing(Store.open(asked.store)) as store:
+    with closing(run_store.opened(asked, what.inventory)) as store:
         if document:
             check_sources(document, what.sources, store.key())
         if not yes:

@@ -54,6 +54,7 @@ def new_run(command: Command, what: Compiled, hosts: Sequence[HostResult] = ()) 
         sources=what.sources,
         roles=what.asked_roles,
         hosts=tuple(hosts),
+        practice=what.inventory.practice,
     )
 
 

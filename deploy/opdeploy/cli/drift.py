@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 
 from opdeploy import controller, notify
-from opdeploy.cli import options, schedule, showing, terminal, unattended
+from opdeploy.cli import options, run_store, schedule, showing, terminal, unattended
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.cli.telling import narrowed, telling
@@ -59,8 +59,9 @@ def check(
     what = compiled(asked)
     run = new_run("drift", what)
     wanted = Options(budget=budget, host_budget=host_budget, second_try=True)
-    store, anew = unattended.opened(asked.store or default_folder(), to_people=bool(urls))
+    store, anew = unattended.opened(run_store.allowed(asked.store) or default_folder(), to_people=bool(urls))
     with closing(store), unattended.alone(store.folder, run):
+        run_store.check(store, what.inventory)
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)
         run = unattended.with_absences(replace(run, hosts=hosts), store)

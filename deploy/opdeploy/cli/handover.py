@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from opdeploy.cli import from_snapshots, options, out_file, showing, terminal
+from opdeploy.cli import from_snapshots, options, out_file, run_store, showing, terminal
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Options
@@ -54,7 +54,7 @@ def command(asked: Asked, snapshots: Path | None, out: Path | None, form: str) -
     if out:
         out_file.check(out)
     taken_at = from_snapshots.taken_at(snapshots) if snapshots else {}
-    with closing(Store.open(asked.store)) as store:
+    with closing(run_store.opened(asked, what.inventory)) as store:
         with terminal.Progress() as progress:
             if snapshots:
                 hosts = from_snapshots.planned(jobs, snapshots, store, Options())

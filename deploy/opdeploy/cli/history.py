@@ -20,7 +20,7 @@ from opdeploy.rendering import printable
 from opdeploy.reports import past
 from opdeploy.reports.text import OUTCOMES, SIGNS, Detail, minute
 from opdeploy.results import Command
-from opdeploy.store import Store, history
+from opdeploy.store import Store, history, practices
 from opdeploy.store.history import CameTo, PastChange, PastRun
 
 SCHEMA = "opdeploy.history/1"
@@ -31,9 +31,10 @@ CAME_TO = {"never_ended": "begun and never ended"}  # the others are said as the
 
 @dataclass(frozen=True)
 class Listed:
-    """A run, what it came to, and where a host was named what it changed there."""
+    """A run of an inventory, as eyes tell it from others, what it came to, and where a host was named what it changed there."""
 
     run: PastRun
+    inventory: str
     came_to: CameTo
     changes: tuple[PastChange, ...] = ()
 
@@ -86,7 +87,8 @@ def list_(host: str, store: Path | None, since: str | None, of: str | None, numb
     begin = since_when(since, datetime.now(UTC)) if since else ""
     with closing(history.opened(store)) as opened:
         _check_host(host, opened)
-        found = [_listed(opened, run, host) for run in history.runs(opened, host, of or "", begin, number)]
+        several = len(practices.known(opened)) > 1
+        found = [_listed(opened, run, host, several) for run in history.runs(opened, host, of or "", begin, number)]
     if form == "json":
         terminal.document({"schema": SCHEMA, "host": host.lower() or None, "runs": [_document(one) for one in found]})
     else:
@@ -102,9 +104,10 @@ def _there_are(names: Sequence[str]) -> str:
     return f"there are: {', '.join(names[:10])}" if names else "no run is recorded here"
 
 
-def _listed(store: Store, run: PastRun, host: str) -> Listed:
+def _listed(store: Store, run: PastRun, host: str, several: bool) -> Listed:
+    inventory = (several and (run.practice or run.folder)) or run.inventory
     changes = [change for change in history.changes(store, run.run_id, host) if change.happened] if host else []
-    return Listed(run, history.came_to(store, run.run_id, host), tuple(changes))
+    return Listed(run, inventory, history.came_to(store, run.run_id, host), tuple(changes))
 
 
 @command.command("show")
@@ -166,7 +169,7 @@ def _table(found: Sequence[Listed]) -> Iterator[str]:
 
 def _row(one: Listed) -> tuple[str, ...]:
     run = one.run
-    told = (run.run_id, minute(run.created_at), run.command, run.by, run.inventory, _ended(run), _told(one))
+    told = (run.run_id, minute(run.created_at), run.command, run.by, one.inventory, _ended(run), _told(one))
     return tuple(printable(cell) for cell in told)
 
 

@@ -63,7 +63,7 @@ store = click.option(
     type=_PATH,
     metavar="DIR",
     callback=_store,
-    help="The run store: records and the key. Default: $XDG_STATE_HOME/opdeploy.",
+    help="The run store: records and the key. Default: this machine's, else $XDG_STATE_HOME/opdeploy.",
 )
 limit = click.option(
     "--limit", "limits", metavar="PATTERN", multiple=True, help="Only these hosts: names, groups, globs; !NAME leaves out."

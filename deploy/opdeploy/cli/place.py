@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from opdeploy.model import OpdeployError
+
 
 @dataclass
 class Place:
@@ -14,7 +16,11 @@ class Place:
 
 
 def default_folder() -> Path:
-    """The run store's own default; imported only now, since help needs no database."""
-    from opdeploy.store.records import default_folder
+    """The run store's own default; imported only now, since help needs no database. Where this machine's configuration is
+    wrong, the account's own: a bug has to be written somewhere."""
+    from opdeploy.store.records import default_folder, own_folder
 
-    return default_folder()
+    try:
+        return default_folder()
+    except OpdeployError:
+        return own_folder()

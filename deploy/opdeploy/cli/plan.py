@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from opdeploy.cli import approving, from_snapshots, options, out_file, showing, terminal
+from opdeploy.cli import approving, from_snapshots, options, out_file, run_store, showing, terminal
 from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Options
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode
 from opdeploy.reports.plan_file import plan_document
-from opdeploy.store import Store
 
 
 @click.group("plan", invoke_without_command=True)
@@ -56,7 +55,7 @@ def command(
     jobs = [Job(host, desired) for host, desired in what.hosts]
     wanted = Options(diff, verify_passwords)
     run = new_run("plan", what)
-    with closing(Store.open(asked.store)) as store:
+    with closing(run_store.opened(asked, what.inventory)) as store:
         with terminal.Progress() as progress:
             if snapshots:
                 hosts = from_snapshots.planned(jobs, snapshots, store, wanted)

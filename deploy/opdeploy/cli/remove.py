@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from opdeploy.cli import approving, options, out_file, showing, terminal
+from opdeploy.cli import approving, options, out_file, run_store, showing, terminal
 from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job
@@ -55,7 +55,7 @@ def command(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, 
     what = compiled(replace(asked, roles=()))
     names = set(document.roles if document else asked.roles or what.roles.names)
     _check(names, what)
-    with closing(Store.open(asked.store)) as store:
+    with closing(run_store.opened(asked, what.inventory)) as store:
         hosts = [(host, desired) for host, desired in what.hosts if approving.is_planned(host, document, asked)]
         plans = [(host, *undoing(desired, names, partial(_found, store, host))) for host, desired in hosts]
         jobs = [Job(host, back) for host, back, _ in plans if back.resources or _is_in(document, host)]

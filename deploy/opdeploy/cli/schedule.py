@@ -15,7 +15,7 @@ from textwrap import indent
 import click
 
 from opdeploy import controller
-from opdeploy.cli import options, terminal, unattended
+from opdeploy.cli import options, run_store, terminal, unattended
 from opdeploy.cli.compiled import compiled, user
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import InventoryError
@@ -139,12 +139,13 @@ def _manager(system: bool, run_as: str, cron: bool) -> Manager | None:
 
 def _store(asked: Asked, run_as: str) -> Path:
     """The run store, made where it is our own; an absolute path. Raises UsageError."""
+    named = run_store.allowed(asked.store)
     if run_as:
-        store = (asked.store or _home(run_as) / ".local/state/opdeploy").absolute()
+        store = (named or _home(run_as) / ".local/state/opdeploy").absolute()
         if not store.is_dir():
             raise UsageError(f"{store} is not there", f"make it first: install -d -m 700 -o {run_as} {shlex.quote(str(store))}")
         return store
-    store = (asked.store or default_folder()).absolute()
+    store = (named or default_folder()).absolute()
     try:
         store.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -175,11 +176,13 @@ def _rehearse(asked: Asked, nightly: Nightly) -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(systemd.as_given(Path(folder), nightly.credentials)) | dict(nightly.environment)
         try:
-            compiled(asked, environment)
+            what = compiled(asked, environment)
             is_told = nightly.run_as or controller.load(environment).notify
         except InventoryError:
             terminal.say("as the night would find it, with no environment but the credentials that it is given:")
             raise
+    if not nightly.run_as:
+        run_store.opened(asked, what.inventory).close()
     if not is_told:
         terminal.say("nobody will be told what it finds: the night finds no notify in a configuration (docs/notifications.md)")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from opdeploy.cli import options, showing, terminal
+from opdeploy.cli import options, run_store, showing, terminal
 from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Observed, observe
@@ -18,7 +18,7 @@ from opdeploy.inventory import near
 from opdeploy.model import ExitCode, UsageError
 from opdeploy.planning import first_reads
 from opdeploy.rendering import timestamp
-from opdeploy.store import Store, snapshots
+from opdeploy.store import snapshots
 from opdeploy.store.script import script as script_text
 from opdeploy.windows import agent
 
@@ -52,7 +52,7 @@ def take(asked: Asked, hosts: tuple[str, ...], out: Path) -> ExitCode:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out}: {error.strerror}", "name a folder of your own with --out") from error
-    with closing(Store.open(asked.store)) as store, terminal.Progress() as progress:
+    with closing(run_store.opened(asked, what.inventory)) as store, terminal.Progress() as progress:
         observed = observe(jobs, store, progress=progress)
         taken = [_save(one, out, store.key()) for one in observed if not one.result.error]
     for path in taken:

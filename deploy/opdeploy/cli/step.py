@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from opdeploy.cli import options, terminal
-from opdeploy.cli.compiled import compiled
+from opdeploy.cli import options, run_store, terminal
+from opdeploy.cli.compiled import Compiled, compiled
 from opdeploy.cli.options import Asked
 from opdeploy.inventory import near
 from opdeploy.model import OpdeployError, UsageError
@@ -67,7 +67,7 @@ def _ids(context: click.Context, parameter: click.Parameter, incomplete: str) ->
             given.get("roles_path") or (),
             limits=given.get("limits") or (),
         )
-        return [name for name in _shortest(_in_inventory(asked)) if name.startswith(incomplete)]
+        return [name for name in _shortest(_in_inventory(compiled(asked))) if name.startswith(incomplete)]
     except OpdeployError:
         return []
 
@@ -101,8 +101,9 @@ def list_(asked: Asked, form: str) -> None:
       opdeploy step list -i inventories/lab
       opdeploy step list --limit backup1.example --format json
     """
-    unsigned = _in_inventory(asked)
-    with closing(Store.open(asked.store)) as store:
+    what = compiled(asked)
+    unsigned = _in_inventory(what)
+    with closing(run_store.opened(asked, what.inventory)) as store:
         steps = _with_sign_offs(unsigned, store)
     if form == "json":
         document = {"schema": SCHEMA, "inventory": str(asked.inventory), "steps": [_document(step) for step in steps]}
@@ -129,14 +130,15 @@ def sign(asked: Asked, ids: tuple[str, ...], by: str, note: str) -> None:
       opdeploy step sign db1.example/activate-windows --by "practice IT, Mr Berg" --note "phone activation"
       opdeploy step sign activate-windows --limit 'database_servers' --by anna --note "by the practice's KMS"
     """
-    chosen = _chosen(_in_inventory(asked), ids, asked)
-    with closing(Store.open(asked.store)) as store:
+    what = compiled(asked)
+    chosen = _chosen(_in_inventory(what), ids, asked)
+    with closing(run_store.opened(asked, what.inventory)) as store:
         steps = _with_sign_offs(chosen, store)
         if done := [step for step in steps if step.state == "signed"]:
             raise UsageError(f"{done[0].name} is {done[0].told}", f"open it again first: opdeploy step withdraw {done[0].name}")
         for step in steps:
             terminal.write("\n".join([printable(f"{step.name}  {step.resource.title}"), *step_lines(step.resource)]) + "\n")
-            store.sign_step(step.host, step.id, step.resource.digest, by, note)
+            store.sign_step(step.host, step.id, step.resource.digest, by, note, what.inventory.practice)
     terminal.say(printable(f"signed off by {by}: {note}"))
 
 
@@ -150,8 +152,9 @@ def withdraw(asked: Asked, ids: tuple[str, ...]) -> None:
     Example:
       opdeploy step withdraw take-the-disk-home
     """
-    chosen = _chosen(_in_inventory(asked), ids, asked)
-    with closing(Store.open(asked.store)) as store:
+    what = compiled(asked)
+    chosen = _chosen(_in_inventory(what), ids, asked)
+    with closing(run_store.opened(asked, what.inventory)) as store:
         steps = _with_sign_offs(chosen, store)
         if unsigned := [step.name for step in steps if step.signed is None]:
             raise UsageError(f"{unsigned[0]} is not signed off", "opdeploy step list")
@@ -163,11 +166,11 @@ def withdraw(asked: Asked, ids: tuple[str, ...]) -> None:
 # ---------------------------------------------------------------- which steps
 
 
-def _in_inventory(asked: Asked) -> list[Step]:
+def _in_inventory(what: Compiled) -> list[Step]:
     """Every step of the hosts that were asked for."""
     return [
         Step(host.name, managed.resource, managed.roles)
-        for host, desired in compiled(asked).hosts
+        for host, desired in what.hosts
         for managed in desired.resources
         if isinstance(managed.resource, ManualStep)
     ]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from opdeploy.cli import options, terminal
+from opdeploy.cli import options, run_store, terminal
+from opdeploy.cli.options import Asked
 from opdeploy.cli.times import since_when
+from opdeploy.inventory import load
 from opdeploy.model import ExitCode, OpdeployError, UsageError
-from opdeploy.rendering import size, timestamp
-from opdeploy.store import Store, database, history, upkeep
+from opdeploy.rendering import printable, size, timestamp
+from opdeploy.store import Store, database, history, practices, upkeep
 from opdeploy.store.records import default_folder
 from opdeploy.store.upkeep import Checked, Old
 
@@ -29,7 +31,7 @@ lost with it, as far as nobody restores it:
 
 @click.group("store")
 def command() -> None:
-    """Check the run store, prune it, export it. No host is spoken to.
+    """Check the run store, prune it, export it; say where a practice's inventory went. No host is spoken to.
 
     \b
     Example:
@@ -121,6 +123,33 @@ def _shrink(store: Store) -> None:
         upkeep.shrink(store)
     except OpdeployError as error:
         terminal.say(f"the space was not given back, the next prune tries again: {error.message}")
+
+
+@command.command("moved")
+@click.argument("old")
+@options.asking(options.inventory, options.store)
+def moved(asked: Asked, old: str) -> None:
+    """Say that a practice's inventory lies elsewhere now, or has another name: its records are of that one from now on.
+
+    OLD is the folder or the name that the store knows it by. Say it only where both are the same hosts: a store takes a host
+    of another practice for one of this else.
+
+    \b
+    Example:
+      opdeploy store moved /srv/practices/elm -i /srv/practices/elm-street
+    """
+    folder = run_store.allowed(asked.store)
+    new = load(asked.inventory).practice
+    history.opened(folder).close()  # raises where there is none
+    with closing(Store.open(folder)) as store:
+        runs = practices.moved(store, old, str(Path(old).resolve()), new)
+        if runs is None:
+            raise UsageError(f"{printable(old)}: no practice of this run store", _there_are(practices.known(store)))
+    terminal.say(f"{runs} runs of {printable(old)} are of {new} now")
+
+
+def _there_are(known: Sequence[str]) -> str:
+    return f"there are: {printable(', '.join(known))}" if known else "it knows none, and refuses none"
 
 
 @command.command("export")

@@ -25,6 +25,7 @@ from opdeploy.reboots import Policy
 
 Transport = Literal["ntlm", "kerberos", "certificate", "basic"]
 PREFIXES = ("ansible_", "opdeploy_")
+PRACTICE = "opdeploy_practice"
 _NEVER_ADDRESS = re.compile(r"[\s/\\@\[\]?#]|^$")
 
 
@@ -75,6 +76,12 @@ def _is_ipv6(value: str) -> bool:
         return False
 
 
+def _practice(value: str) -> str:
+    if not value.isprintable() or value != value.strip() or not value or "/" in value:
+        raise ValueError("expected a name: a line of text without /")
+    return value
+
+
 def _only(value: object) -> object:
     """Ansible takes a transport or a list of them; of one, it is the same."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
@@ -98,6 +105,7 @@ class _Settings(BaseModel):
     ansible_winrm_read_timeout_sec: Annotated[int, Field(ge=2, le=3700)] | None = None
     opdeploy_reboot: Policy = "never"
     opdeploy_approvals: Annotated[int, Field(ge=0, le=100)] = 0
+    opdeploy_practice: Annotated[str, AfterValidator(_practice)] = ""
 
 
 _PATHS = ("ansible_winrm_ca_trust_path", "ansible_winrm_cert_pem", "ansible_winrm_cert_key_pem")
@@ -178,6 +186,17 @@ def _exists(path: str) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def practice_problems(hosts: Iterable[Host]) -> Iterator[Problem]:
+    """An inventory is one practice: by its name the run store tells hosts from another's of the same name."""
+    named = [(host, host.variables.get(PRACTICE)) for host in hosts]
+    first = next(((host.name, node.value) for host, node in named if node), None)
+    for host, node in named:
+        if first and (node is None or node.value != first[1]):
+            told = f"{host.name} is of {node.value}" if node else f"{host.name} has none"
+            at = node.key_at if node else host.at
+            yield Problem(at, PRACTICE, f"{told}, {first[0]} is of {first[1]}", "write it once: all hosts are of one practice")
 
 
 def unreachable(name: str) -> Connection:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from opdeploy.inventory.groups import ALL, PRIORITY, Layout, read_groups, variable_problems
-from opdeploy.inventory.hosts import Connection, Host, connection, unreachable
+from opdeploy.inventory.hosts import PRACTICE, Connection, Host, connection, practice_problems, unreachable
 from opdeploy.inventory.limits import selected
 from opdeploy.inventory.problems import InventoryError, Position, Problem, merged, near, shown
 from opdeploy.inventory.secrets import Resolver
@@ -22,6 +22,7 @@ from opdeploy.inventory.variables import effective
 from opdeploy.inventory.vars_files import SUFFIXES, VarsFiles, find
 from opdeploy.inventory.waivers import Waiver, read_waivers
 from opdeploy.inventory.yaml_file import Node, parse
+from opdeploy.results import Practice
 
 HOSTS_FILE = "hosts.yml"
 WAIVERS_FILE = "waivers.yml"
@@ -44,6 +45,11 @@ class Inventory:
     sources: str
     problems: tuple[Problem, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+
+    @property
+    def practice(self) -> Practice:
+        named = self.hosts[0].variables.get(PRACTICE) if self.hosts else None
+        return Practice(str(self.path.resolve()), named.value if named else "")
 
     def refuse(self, more: Iterable[Problem] = ()) -> None:
         """Raises InventoryError with its own problems and further ones, if there are any."""
@@ -86,7 +92,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     hosts, unreached = _hosts(layout, variables, resolver, path)
     groups = _members(hosts, layout)
     waivers, wrong = read_waivers(waived, hosts, groups, date.today()) if waived and known else ((), [])
-    found = merged([*files.problems, *problems, *resolver.problems], [*wrong, *unreached])
+    found = merged([*files.problems, *problems, *resolver.problems], [*wrong, *unreached, *practice_problems(hosts)])
     return Inventory(path, hosts, groups, files.digest(), found, waivers)
 
 

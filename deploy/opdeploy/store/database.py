@@ -81,6 +81,13 @@ MIGRATIONS = (
     ALTER TABLE hosts ADD COLUMN report TEXT NOT NULL DEFAULT '{}';
     ALTER TABLE changes ADD COLUMN report TEXT NOT NULL DEFAULT '{}';
     """,
+    """
+    ALTER TABLE runs ADD COLUMN folder TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN practice TEXT NOT NULL DEFAULT '';
+    CREATE TABLE practices (
+        host TEXT NOT NULL, folder TEXT NOT NULL, practice TEXT NOT NULL, PRIMARY KEY (host, folder, practice)
+    ) STRICT;
+    """,
 )
 
 

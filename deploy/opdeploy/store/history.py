@@ -20,7 +20,9 @@ from opdeploy.store import database
 from opdeploy.store.records import NAME, Store, default_folder
 
 RUNS = """
-    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals, report FROM runs
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, folder, practice, approvals,
+        report
+    FROM runs
     WHERE created_at >= ?1 AND (?2 = '' OR command = ?2) AND (?3 = '' OR EXISTS
         (SELECT 1 FROM hosts WHERE hosts.run_id = runs.run_id AND host = ?3
          UNION ALL SELECT 1 FROM changes WHERE changes.run_id = runs.run_id AND host = ?3))
@@ -28,7 +30,9 @@ RUNS = """
 """
 IDS = "SELECT run_id FROM runs ORDER BY created_at DESC, rowid DESC"
 RUN = """
-    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, approvals, report FROM runs
+    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, folder, practice, approvals,
+        report
+    FROM runs
     WHERE run_id = ?
 """
 HOSTS = "SELECT DISTINCT host FROM hosts UNION SELECT DISTINCT host FROM changes ORDER BY host"
@@ -89,7 +93,7 @@ class CameTo:
 
 @dataclass(frozen=True)
 class PastRun:
-    """`finished_at` and `code` are None for a run that never ended."""
+    """`finished_at` and `code` are None for a run that never ended; `folder` and `practice` as `results.Practice` has them."""
 
     run_id: str
     command: Command
@@ -101,6 +105,8 @@ class PastRun:
     finished_at: str | None
     code: int | None
     plan: str
+    folder: str
+    practice: str
     approvals: tuple[Approval, ...]
     waivers: tuple[WaiverUse, ...]
 

@@ -20,20 +20,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from opdeploy import __version__, xdg
+from opdeploy import __version__, controller, xdg
 from opdeploy.calls import Answer, Failure, Read
 from opdeploy.keeping import kept
 from opdeploy.memory import Memory
 from opdeploy.model import SETTLED, Change, OpdeployError, Secret, UsageError
 from opdeploy.rendering import plain, timestamp
 from opdeploy.resources.base import OPTION, parts, properties
-from opdeploy.results import HostResult, Item, Run, may_reboot, summary
-from opdeploy.store import database, keys, remembering
+from opdeploy.results import HostResult, Item, Practice, Run, may_reboot, summary
+from opdeploy.store import database, keys, practices, remembering
 
 NAME = database.NAME
 BEGUN = """
-    INSERT INTO runs (run_id, command, created_at, by_whom, tool, inventory, sources, plan, approvals)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO runs (run_id, command, created_at, by_whom, tool, inventory, sources, plan, approvals, folder, practice)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 LAST_APPLIED = """
     SELECT CASE command WHEN 'remove' THEN '' ELSE ended_at END FROM changes JOIN runs USING (run_id)
@@ -51,6 +51,12 @@ ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('appli
 
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """This machine's, where its configuration names one; else the account's own. Raises InventoryError."""
+    store, _ = controller.run_store(environment)
+    return store or own_folder(environment)
+
+
+def own_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """``$XDG_STATE_HOME/opdeploy``, else ``~/.local/state/opdeploy``."""
     return xdg.state(environment) / "opdeploy"
 
@@ -112,7 +118,7 @@ class Store:
         approvals = json.dumps([asdict(approval) for approval in run.approvals])
         row = (run.run_id, run.command, run.created_at, run.by, __version__, run.inventory, run.sources, run.plan, approvals)
         with self.writing() as db:
-            db.execute(BEGUN, row)
+            db.execute(BEGUN, (*row, run.practice.folder, run.practice.name))
         return Recorder(self, run)
 
     def record(self, run: Run) -> None:
@@ -175,9 +181,10 @@ class Store:
         """What was signed off on a host, by the step's ID."""
         return {row[0]: SignOff(*row[1:]) for row in self.rows(SIGNED, _id(host))}
 
-    def sign_step(self, host: str, id: str, digest: str, by: str, note: str) -> None:
+    def sign_step(self, host: str, id: str, digest: str, by: str, note: str, practice: Practice | None = None) -> None:
         """Notes who has done a step; what was signed before of the same step is replaced."""
         with self.writing() as db:
+            practices.add(db, _id(host), practice or Practice())
             db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?)", (_id(host), id, digest, by, note, now()))
 
     def withdraw_step(self, host: str, id: str) -> None:
@@ -247,6 +254,7 @@ class Recorder:
             _write(db, self._change(host, item) | {"begun_at": now()})
             row = (_id(host), change.resource.KIND, change.resource.key.lower(), told, self.run_id, now())
             db.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?)", row)
+            practices.add(db, _id(host), self.run.practice)
 
     def after(self, host: str, item: Item) -> None:
         """Commits what came of it."""
@@ -283,6 +291,7 @@ class Recorder:
         report = json.dumps(_report_of_host(host))
         row = (self.run_id, _id(host.name), host.status, host.reason, json.dumps(machine), digest, evidence, report)
         db.execute("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        practices.add(db, _id(host.name), self.run.practice)
         for item in host.items:
             if item.outcome or item.change.verdict not in SETTLED:
                 drift = json.dumps(asdict(item.drift)) if item.drift else ""

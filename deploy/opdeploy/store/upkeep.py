@@ -1,7 +1,7 @@
 """The run store looked after: whether it is whole, what of it is old enough to go, and all of it as lines of JSON.
 
-What prune leaves alone, however old: what was there before us, passwords, sign-offs, what is known of drift, and every run
-that holds the last time something was applied, an inventory's last drift check, or what people were last told of one.
+What prune leaves alone, however old: what was there before us, passwords, sign-offs, whose a host is, what is known of drift,
+and every run that holds the last time something was applied, an inventory's last drift check, or what people were last told.
 """
 
 from __future__ import annotations
@@ -203,4 +203,5 @@ RECORDS: dict[str, tuple[str, dict[str, Callable[[Any], Any]]]] = {
     "difference": ("SELECT * FROM differences", {}),
     "password": ("SELECT host, user, set_at FROM passwords", {}),
     "step": ("SELECT * FROM steps", {}),
+    "practice": ("SELECT * FROM practices", {}),
 }
