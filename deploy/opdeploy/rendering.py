@@ -20,9 +20,12 @@ from opdeploy.model import HIDDEN, Secret, Unproven
 NOTHING = "–"
 SHORTEST = 4  # characters of a secret that is looked for in other texts
 _UNITS = ((1_000_000, "MB"), (1_000, "kB"))
-# What a terminal would obey instead of showing: control characters, those that turn the direction of writing, and those of
-# no width, by which two names can look the same. [Unicode, category Cf, and the separators U+2028 and U+2029]
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]")
+# What a terminal would obey instead of showing: control characters, those that turn the direction of writing, those of no
+# width, by which two names can look the same, and half of a surrogate pair, which nothing can print. [Unicode, categories Cf
+# and Cs, and the separators U+2028 and U+2029]
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
+)
 _NAMED = {"\r": "\\r", "\n": "\\n", "\t": "\\t"}
 
 

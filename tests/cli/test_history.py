@@ -161,6 +161,17 @@ def test_a_run_is_shown_in_every_form_of_a_report(desk: Desk, form: str, begins:
     assert all(word in done.out for word in ("FirebirdServerDefaultInstance", "access denied"))
 
 
+def test_half_a_surrogate_pair_of_a_hosts_is_shown_written_out(desk: Desk) -> None:
+    half = "\ud800"
+    change = replace(runs.service(f"key{half}", display_name=(f"value{half}", "Firebird")), reason=f"reason{half}")
+    items = [Item(change, outcome="failed", error=f"error{half}"), Item(runs.EXTRA)]
+    with closing(Store.open(desk.folder)) as store:
+        run = past.planned(store, "2026-11-04", runs.host("db1", *items), runs.host("db2", machine=None, error=f"host{half}"))
+    out = desk("show", run).out
+    assert [word for word in ("key", "value", "reason", "error", "host") if rf"{word}\ud800" not in out] == []
+    assert half not in out
+
+
 def test_the_beginning_of_an_id_is_enough(desk: Desk) -> None:
     assert desk("show", "20261102").out.startswith(f"apply {APPLY}\n")
 

@@ -159,6 +159,7 @@ def _said(text: str) -> str:
 def test_an_escape_sequence_is_written_out() -> None:
     assert show("a\x1b[2Jb\r\n") == r"a\u001b[2Jb\r\n"
     assert printable("\u202eabc") == r"\u202eabc"
+    assert printable("half a pair: \ud800") == r"half a pair: \ud800"
 
 
 @pytest.mark.parametrize("unseen", ["\u200b", "\u2060", "\ufeff", "\xad", "\u200e", "\u2028", "\U000e0041"], ids=ascii)

@@ -20,7 +20,7 @@ import runs
 from opdeploy import rendering
 from opdeploy.calls import Failure, host_read, password_record, step_record
 from opdeploy.model import ExitCode, OpdeployError, UsageError
-from opdeploy.results import Item
+from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 from opdeploy.store.database import APPLICATION, MIGRATIONS
 from opdeploy.store.records import NAME, default_folder
@@ -84,6 +84,39 @@ def test_no_secret_is_in_any_file(store: Store) -> None:
     assert len(files) >= 3
     assert not [content for content in files if runs.PASSWORD.encode() in content]
     assert rendering.show(runs.secret()).encode() in b"".join(files)
+
+
+HALF = "x\ud800"
+
+
+@pytest.mark.parametrize("command", ["plan", "drift", "apply"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        runs.host(HALF),
+        runs.host("db1", error=HALF),
+        runs.host("db1", replace(ITEM, change=replace(runs.FIREBIRD, reason=HALF))),
+        runs.host("db1", replace(ITEM, outcome="failed", error=HALF)),
+        runs.host("db1", Item(runs.service(HALF, display_name=(HALF, "Firebird")))),
+        runs.host("db1", Item(runs.in_sync(HALF, start_mode="automatic"))),
+    ],
+    ids=["name", "host", "reason", "error", "key", "known"],
+)
+def test_half_a_surrogate_pair_is_recorded_as_it_is_shown(store: Store, host: HostResult, command: str) -> None:
+    store.record(runs.run(host, command=command))
+    store.memory([host.name])
+    connection = sqlite3.connect(store.folder / NAME)
+    assert r"x\ud800" in "\n".join(connection.iterdump())
+    connection.close()
+
+
+def test_what_was_there_before_is_found_by_such_a_key_too(store: Store) -> None:
+    item = Item(runs.service(HALF, display_name=(HALF, "Firebird")))
+    recorder = store.begin(runs.run(command="apply"))
+    recorder.before("db1", item)
+    recorder.after("db1", replace(item, outcome="applied"))
+    assert store.found("db1", "service", HALF) is not None
+    assert store.last_applied("db1", "service", HALF)
 
 
 # ---------------------------------------------------------------- the journal

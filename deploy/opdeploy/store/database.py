@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from opdeploy.model import OpdeployError, UsageError
 
@@ -91,11 +92,27 @@ MIGRATIONS = (
 )
 
 
+class Connection(sqlite3.Connection):
+    """One that takes any text that a host may say: half of a surrogate pair, for which UTF-8 has no bytes (RFC 3629, section
+    3), is kept and looked for as `rendering.printable` shows it.
+    """
+
+    def execute(self, query: str, values: Any = (), /) -> sqlite3.Cursor:
+        return super().execute(query, _storable(values))
+
+    def executemany(self, query: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        return super().executemany(query, map(_storable, rows))
+
+
+def _storable(values: Sequence[Any]) -> list[Any]:
+    return [value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value for value in values]
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Opens the file, makes it if there is none. Raises UsageError for one that is not ours to write."""
     with told(path, UsageError), _alone(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False, factory=Connection)
         try:
             _prepare(connection, path)
         except BaseException:
@@ -122,7 +139,8 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def _looked_at(path: Path, how: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=PATIENCE, isolation_level=None)
+    uri = f"{path.absolute().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, PATIENCE, uri=True, isolation_level=None, factory=Connection)
     try:
         schema(connection, path)
     except BaseException:
