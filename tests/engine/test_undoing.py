@@ -131,6 +131,8 @@ def test_the_first_record_is_kept_and_taking_back_forgets_it(db1: Box, store: St
     applied(store, job)
     applied(store, db1.job([PORT.model_copy(update={"data": 3051})]))
     assert store.found("db1", "registry_value", PORT.key) is None
-    store.forget("db1", "registry_value", PORT.key)
+    desired, _ = back(store, job)
+    taken = applied(store, replace(job, desired=desired), command="remove")
+    assert [item.outcome for item in taken.items] == ["applied"]
     with pytest.raises(KeyError):
         store.found("db1", "registry_value", PORT.key)

@@ -14,7 +14,7 @@ import pytest
 import runs
 
 from opdeploy.drifting import classified
-from opdeploy.model import Change
+from opdeploy.model import Change, OpdeployError
 from opdeploy.results import Drift, HostResult, Item, Run
 from opdeploy.store import Store
 from opdeploy.store.records import NAME
@@ -107,16 +107,56 @@ def test_what_was_taken_back_is_forgotten(store: Store) -> None:
     removal = run_of(number=1, command="remove")
     recorder = store.begin(removal)
     recorder.after("db1.example", Item(BACK, outcome="applied"))
-    recorder.finish(replace(removal, hosts=(runs.host("db1.example", Item(BACK, outcome="applied")),)))
-    store.forget("DB1.example", "service", "spooler")
+    recorder.finish(replace(removal, hosts=(runs.host("DB1.example", Item(BACK, outcome="applied")),)))
     assert store.memory(["db1.example"]).hosts == {}
     assert drift(checked(store, run_of(DIFFERS, number=2))) == Drift("never_applied", NIGHTS[2], "")
     assert store.last_applied("db1.example", "service", "Spooler") == ""
 
 
-def test_a_removal_that_was_only_planned_forgets_nothing(store: Store) -> None:
+def found(store: Store) -> bool:
+    """Whether it is kept what was there before us."""
+    return bool(rows(store.folder, "SELECT 1 FROM found"))
+
+
+@pytest.mark.parametrize(
+    ("item", "forgotten"),
+    [
+        (Item(BACK, outcome="applied"), True),
+        (Item(AS_WANTED), True),
+        (Item(BACK, outcome="failed"), False),
+        (Item(BACK, outcome="not_reached"), False),
+        (Item(BACK), False),
+    ],
+    ids=["applied", "in sync", "failed", "not reached", "not begun"],
+)
+def test_what_was_there_before_us_is_forgotten_with_the_end_of_its_removal(store: Store, item: Item, forgotten: bool) -> None:
+    store.begin(run_of(command="apply")).before("db1.example", Item(DIFFERS))
+    removal = run_of(item, number=1, command="remove", host="DB1.example")
+    recorder = store.begin(removal)
+    recorder.after("db1.example", item)
+    assert found(store)
+    recorder.finish(removal)
+    assert found(store) is not forgotten
+
+
+def test_a_removal_whose_end_can_not_be_written_down_forgets_nothing(store: Store) -> None:
+    """Forgetting and the end are one transaction, so that no kill comes between them."""
+    store.begin(run_of(command="apply")).before("db1.example", Item(DIFFERS))
+    removal = run_of(Item(BACK, outcome="applied"), number=1, command="remove")
+    recorder = store.begin(removal)
+    with store.writing() as db:
+        db.execute("CREATE TRIGGER full BEFORE UPDATE OF finished_at ON runs BEGIN SELECT raise(ABORT, 'full'); END")
+    with pytest.raises(OpdeployError):
+        recorder.finish(removal)
+    assert found(store)
+
+
+@pytest.mark.parametrize("change", [BACK, AS_WANTED], ids=["to take back", "in sync"])
+def test_a_removal_that_was_only_planned_forgets_nothing(store: Store, change: Change[Any]) -> None:
+    store.begin(run_of(command="apply")).before("db1.example", Item(DIFFERS))
     checked(store, run_of(AS_WANTED))
-    store.record(run_of(BACK, number=1, command="remove"))
+    store.record(run_of(change, number=1, command="remove"))
+    assert found(store)
     assert drift(checked(store, run_of(DIFFERS, number=2))) == Drift("corrective", NIGHTS[2], "")
 
 

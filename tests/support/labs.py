@@ -21,7 +21,7 @@ from opdeploy.lab.windows.state import State
 from opdeploy.model import Secret
 from opdeploy.planning import Desired, Managed
 from opdeploy.resources.base import Resource
-from opdeploy.results import HostResult
+from opdeploy.results import Command, HostResult
 from opdeploy.store import Store
 
 PASSWORD = Secret(servers.PASSWORD, "env:LAB_PASSWORD")
@@ -78,9 +78,9 @@ def box(state: State | None = None) -> Iterator[Box]:
         server.stop()
 
 
-def applied(store: Store, job: engine.Job, **given: Any) -> HostResult:
+def applied(store: Store, job: engine.Job, command: Command = "apply", **given: Any) -> HostResult:
     """One host's apply, recorded as the command does it; `given`: what else `engine.apply` takes."""
-    begun = run(command="apply", run_id=uuid4().hex)
+    begun = run(command=command, run_id=uuid4().hex)
     recorder = store.begin(begun)
     (result,) = engine.apply([job], store, recorder, **given)
     recorder.finish(replace(begun, hosts=(result,)))

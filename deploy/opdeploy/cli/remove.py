@@ -122,7 +122,6 @@ def _apply(
     run = replace(run, hosts=_told(hosts, left))
     try:
         recorder.finish(run)
-        _forget(store, hosts)
     finally:  # what was done is said, also where it can't be written down
         showing.show(run, form)
     return showing.ended(run, progress.seconds)
@@ -139,11 +138,3 @@ def _stays(left: tuple[Left, ...]) -> Iterator[str]:
     yield from (f"left: {stays}" for stays in left)
     if any(stays.why == NO_RECORD for stays in left):
         yield WHY_NO_RECORD
-
-
-def _forget(store: Store, hosts: tuple[HostResult, ...]) -> None:
-    """What was taken back, or is as it was without us: its next first change begins anew."""
-    for host in hosts:
-        for item in host.items:
-            if item.outcome == "applied" or (item.outcome is None and item.change.verdict == "in_sync"):
-                store.forget(host.name, item.change.resource.KIND, item.change.resource.key)

@@ -42,6 +42,7 @@ LAST_APPLIED = """
 SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
 FOUND = "SELECT told FROM found WHERE host = ? AND kind = ? AND identity = ?"
+FORGET = "DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?"
 SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
     WHERE run_id = ? AND begun_at IS NOT NULL AND action <> 'none'
@@ -123,7 +124,7 @@ class Store:
 
     def record(self, run: Run) -> None:
         """A run that is over and made no change: a plan, a drift check."""
-        self.begin(run).finish(run)
+        self.begin(run).finish(run, planned=True)
 
     def last_applied(self, host: str, kind: str, key: str) -> str:
         """When we last changed this resource there, ISO 8601 UTC; '' if never."""
@@ -138,12 +139,6 @@ class Store:
         if row is None:
             raise KeyError(key)
         return json.loads(row[0])
-
-    def forget(self, host: str, kind: str, key: str) -> None:
-        """It was taken back: another first change begins anew, and nobody misses it."""
-        with self.writing() as db:
-            db.execute("DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?", (_id(host), kind, key.lower()))
-            remembering.forget(db, host, kind, key)
 
     def memory(self, hosts: Iterable[str]) -> Memory:
         """What is remembered of these hosts' resources: when each was last as desired, since when it is not."""
@@ -269,8 +264,10 @@ class Recorder:
         made, begun = self.store.row(SO_FAR, self.run_id)
         return int(made or 0), int(begun or 0)
 
-    def finish(self, run: Run) -> None:
-        """Commits the run's end, its hosts and every change that was not journalled (what an apply did not get to)."""
+    def finish(self, run: Run, *, planned: bool = False) -> None:
+        """Commits the run's end, its hosts and every change that was not journalled (what an apply did not get to); a
+        removal that was more than `planned` forgets in the same breath what it took back.
+        """
         if run.run_id != self.run_id:
             raise OpdeployError(f"run {run.run_id} is not the one that was begun, {self.run_id}")
         with self.store.writing() as db:
@@ -278,6 +275,8 @@ class Recorder:
                 self._finish_host(db, host)
             if self._is_of_the_inventory:
                 remembering.add(db, run, self.store.key())
+            if run.command == "remove" and not planned:
+                _forget(db, run.hosts)
             db.execute(ENDED, (now(), self.run_id))
             report = json.dumps({"waivers": [asdict(waiver) for waiver in run.waivers]})
             db.execute(FINISHED, (now(), int(run.code), report, self.run_id))
@@ -333,6 +332,16 @@ def _write(db: sqlite3.Connection, row: Mapping[str, Any]) -> None:
     new = ", ".join(f"{name} = excluded.{name}" for name in row)
     query = f"INSERT INTO changes ({names}) VALUES ({marks}) ON CONFLICT DO UPDATE SET {new}"  # noqa: S608 - names are ours
     db.execute(query, tuple(row.values()))
+
+
+def _forget(db: sqlite3.Connection, hosts: Iterable[HostResult]) -> None:
+    """What was taken back, or is as it was without us: its next first change begins anew, and nobody misses it."""
+    for host in hosts:
+        for item in host.items:
+            if item.outcome == "applied" or (item.outcome is None and item.change.verdict == "in_sync"):
+                kind, key = item.change.resource.KIND, item.change.resource.key
+                db.execute(FORGET, (_id(host.name), kind, key.lower()))
+                remembering.forget(db, host.name, kind, key)
 
 
 def _desired(change: Change[Any]) -> dict[str, Any]:
