@@ -1,10 +1,11 @@
 """The controller's configuration: which file counts, what stands in it, and what is said of one that is wrong."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from opdeploy.controller import Controller, load, run_store
+from opdeploy.controller import Controller, addresses, load
 from opdeploy.inventory import InventoryError
 
 
@@ -40,21 +41,29 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         load({"OPDEPLOY_CONFIG": str(tmp_path / "named.yml")}, tmp_path / "none.yml")
 
 
-def test_the_machines_run_store_is_known_without_what_only_the_night_may_read(tmp_path: Path) -> None:
-    machine = written(tmp_path / "config.yml", "store: kept/here\nnotify:\n- from_file: gone\n")
-    assert run_store({}, machine) == (tmp_path / "kept/here", machine)
+def test_policy_and_run_store_are_known_without_what_only_the_night_may_read(tmp_path: Path) -> None:
+    machine = written(tmp_path / "config.yml", "policy: policy.yml\nstore: kept/here\nnotify:\n- from_file: gone\n")
+    assert load({}, machine) == Controller(machine, tmp_path / "policy.yml", tmp_path / "kept/here")
+    with pytest.raises(InventoryError, match=r"gone cannot be read"):
+        addresses({}, machine)
     machine.write_text("store: /var/lib/opdeploy\n")
-    assert load({}, machine).store == Path("/var/lib/opdeploy")
-    machine.write_text("policy: policy.yml\n")
-    assert (load({}, machine).store, run_store({}, machine)) == (None, (None, machine))
+    assert load({}, machine) == Controller(machine, None, Path("/var/lib/opdeploy"))
+    assert addresses({}, machine) == ()
     machine.unlink()
-    assert run_store({"XDG_CONFIG_HOME": str(tmp_path)}, machine) == (None, None)
+    assert addresses({"XDG_CONFIG_HOME": str(tmp_path)}, machine) == ()
+
+
+@pytest.mark.parametrize("reads", [load, addresses])
+def test_two_policies_are_none_for_anybody(tmp_path: Path, reads: Callable[..., object]) -> None:
+    machine = written(tmp_path / "config.yml", "policy: one.yml\npolicy: other.yml\n")
+    with pytest.raises(InventoryError, match=r":2:1  policy"):
+        reads({}, machine)
 
 
 def test_who_is_told_is_a_secret(tmp_path: Path) -> None:
     written(tmp_path / "teams", "msteams://token-in-a-file\n")
     machine = written(tmp_path / "config.yml", "notify:\n- from_file: teams\n- {from_env: MAIL_URL}\n")
-    notify = load({"MAIL_URL": "mailto://anna:pass@example.org"}, machine).notify
+    notify = addresses({"MAIL_URL": "mailto://anna:pass@example.org"}, machine)
     assert [secret.reveal() for secret in notify] == ["msteams://token-in-a-file", "mailto://anna:pass@example.org"]
     assert "token" not in repr(notify)
 
@@ -73,5 +82,5 @@ def test_who_is_told_is_a_secret(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(InventoryError, match=said) as raised:
-        load({}, written(tmp_path / "config.yml", text))
+        addresses({}, written(tmp_path / "config.yml", text))
     assert "token\n" not in raised.value.message

@@ -29,12 +29,13 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Controller:
-    """`path` is where it stands, None for nowhere; `policy` the approval policy; `notify` apprise URLs; `store` the run store.
-    Paths are absolute."""
+    """`path` is where it stands, None for nowhere; `policy` the approval policy; `store` the run store. Paths are absolute.
+
+    Who is told is not in it (`addresses`): that may be for the nightly check's account alone to read.
+    """
 
     path: Path | None = None
     policy: Path | None = None
-    notify: tuple[Secret, ...] = ()
     store: Path | None = None
 
 
@@ -44,9 +45,7 @@ def _hidden(value: object) -> object:
     return value
 
 
-class _Plain(BaseModel):
-    """All but what secrets are in: who is told may be for the nightly check's account alone to read."""
-
+class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     policy: str = ""
@@ -58,7 +57,7 @@ class _Plain(BaseModel):
     notify: Any = None
 
 
-class _Settings(_Plain):
+class _Addresses(_Settings):
     notify: tuple[Annotated[Secret, BeforeValidator(_hidden)], ...] = ()
     """Who is told of a drift check: addresses as apprise takes them, each from a file or an environment variable."""
 
@@ -68,16 +67,17 @@ def load(environment: Mapping[str, str] = os.environ, machine: Path = MACHINE) -
     path = _path(environment, machine)
     if path is None:
         return Controller()
-    settings = read(path, _Settings, environment)
-    return Controller(path.absolute(), _beside(path, settings.policy), settings.notify, _beside(path, settings.store))
+    node, problems = _parsed(path)
+    if problems:
+        raise InventoryError(problems)
+    settings = validated(_Settings, node, "")
+    return Controller(path.absolute(), _beside(path, settings.policy), _beside(path, settings.store))
 
 
-def run_store(environment: Mapping[str, str] = os.environ, machine: Path = MACHINE) -> tuple[Path | None, Path | None]:
-    """This machine's run store, if it has one, and the file that says so. Raises InventoryError."""
+def addresses(environment: Mapping[str, str] = os.environ, machine: Path = MACHINE) -> tuple[Secret, ...]:
+    """Apprise URLs of those whom this machine's configuration names to be told. Raises InventoryError as `load` does."""
     path = _path(environment, machine)
-    if path is None:
-        return None, None
-    return _beside(path, validated(_Plain, _parsed(path)[0], "").store), path.absolute()
+    return read(path, _Addresses, environment).notify if path else ()
 
 
 def _beside(path: Path, named: str) -> Path | None:

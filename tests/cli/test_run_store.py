@@ -292,10 +292,11 @@ def test_the_machines_store_is_the_default(desk: Desk, pinned: Path) -> None:
     assert not (desk.folder / "state").exists()
 
 
-def test_who_works_by_day_need_not_read_whom_the_night_tells(desk: Desk, pinned: Path) -> None:
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one[0] in ("plan", "apply", "remove")], ids=" ".join)
+def test_who_works_by_day_need_not_read_whom_the_night_tells(desk: Desk, pinned: Path, command: tuple[str, ...]) -> None:
     with (pinned.parent / "config.yml").open("a") as config:
         config.write("notify:\n- from_file: for-the-night-alone\n")
-    assert desk.run("plan", "-i", str(desk.practice("elm")), store=False).code == 0
+    assert desk.run(*command, "-i", str(desk.practice("elm")), store=False).code == 0
     assert pinned.is_dir()
 
 

@@ -90,10 +90,10 @@ def notify_test() -> ExitCode:
     Example:
       opdeploy drift notify-test
     """
-    told = controller.load()
-    if not told.notify:
-        where = told.path or controller.MACHINE
+    urls = controller.addresses()
+    if not urls:
+        where = controller.load().path or controller.MACHINE
         raise UsageError(f"nobody is named to be told: {where} has no notify", "docs/notifications.md has examples")
-    reached = notify.send(notify.TEST, told.notify, terminal.say)
-    terminal.say(f"{reached} of {len(told.notify)} addresses took the test message")
-    return ExitCode.OK if reached == len(told.notify) else ExitCode.FAILED
+    reached = notify.send(notify.TEST, urls, terminal.say)
+    terminal.say(f"{reached} of {len(urls)} addresses took the test message")
+    return ExitCode.OK if reached == len(urls) else ExitCode.FAILED

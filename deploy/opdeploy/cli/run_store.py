@@ -30,10 +30,11 @@ def opened(asked: Asked, inventory: Inventory) -> Store:
 
 def allowed(named: Path | None) -> Path | None:
     """The folder: named by ``--store``, or this machine's; None for the account's own. Raises UsageError where two differ."""
-    store, said_by = controller.run_store()
-    if store and named and named.resolve() != store.resolve():
-        raise UsageError(f"--store {named}: this machine's run store is {store}: {said_by}", "leave --store out")
-    return store or named
+    machine = controller.load()
+    if machine.store and named and named.resolve() != machine.store.resolve():
+        said = f"--store {named}: this machine's run store is {machine.store}: {machine.path}"
+        raise UsageError(said, "leave --store out")
+    return machine.store or named
 
 
 def check(store: Store, inventory: Inventory) -> None:

@@ -177,7 +177,7 @@ def _rehearse(asked: Asked, nightly: Nightly) -> None:
         environment = dict(systemd.as_given(Path(folder), nightly.credentials)) | dict(nightly.environment)
         try:
             what = compiled(asked, environment)
-            is_told = nightly.run_as or controller.load(environment).notify
+            is_told = nightly.run_as or controller.addresses(environment)
         except InventoryError:
             terminal.say("as the night would find it, with no environment but the credentials that it is given:")
             raise

@@ -28,7 +28,7 @@ def telling(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--no-notify", "silent", is_flag=True, help="Tell nobody, and leave what was told as it is.")
     @functools.wraps(function)
     def told(silent: bool, **values: Any) -> Any:
-        urls = () if silent else controller.load().notify
+        urls = () if silent else controller.addresses()
         try:
             return function(urls=urls, **values)
         except (Exception, SystemExit) as error:

@@ -53,8 +53,7 @@ ENDED = "UPDATE changes SET ended_at = ? WHERE run_id = ? AND outcome IN ('appli
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """This machine's, where its configuration names one; else the account's own. Raises InventoryError."""
-    store, _ = controller.run_store(environment)
-    return store or own_folder(environment)
+    return controller.load(environment).store or own_folder(environment)
 
 
 def own_folder(environment: Mapping[str, str] = os.environ) -> Path:
