@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -104,8 +104,14 @@ class Connection(sqlite3.Connection):
         return super().executemany(query, map(_storable, rows))
 
 
-def _storable(values: Sequence[Any]) -> list[Any]:
-    return [value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value for value in values]
+def _storable(values: Sequence[Any] | Mapping[str, Any]) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _whole(value) for name, value in values.items()}
+    return [_whole(value) for value in values]
+
+
+def _whole(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def connect(path: Path) -> sqlite3.Connection:
