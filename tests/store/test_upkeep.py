@@ -524,13 +524,20 @@ past.killed(store, "2026-03-01", ending=sys.argv[2])
 """
 
 
+def old_and_ended(store: Store) -> upkeep.Old:
+    """A run of this test is as old as it says, and may be under way all the same: no real one is."""
+    going = upkeep.old(store, BEFORE)
+    under_way = {run.run_id for run in history.runs(store) if run.code is None}
+    return replace(going, run_ids=tuple(id for id in going.run_ids if id not in under_way))
+
+
 @pytest.mark.slow
 def test_writers_lose_nothing_beside_one_that_prunes_checks_and_exports(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with closing(Store.open(tmp_path)) as store:
         writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name], env=environment) for name in "abc"]
         while any(writer.poll() is None for writer in writers):
-            upkeep.prune(store, upkeep.old(store, BEFORE))
+            upkeep.prune(store, old_and_ended(store))
             upkeep.shrink(store)
             assert upkeep.check(tmp_path).faults == ()
             assert list(upkeep.export(tmp_path, "", ""))
