@@ -156,7 +156,7 @@ def test_the_night_tells_people_that_it_was_refused(desk: Desk, monkeypatch: pyt
     desk.plan(desk.practice("elm"))
     done = desk.run("drift", "check", "-i", str(desk.practice("oak")))
     assert done.code == 64
-    assert ["of another practice, " in str(message) for message in told] == [True]
+    assert [f" practice, {desk.folder / 'elm'}" in str(message) for message in told] == [True]
 
 
 def test_records_of_an_earlier_version_refuse_nobody(desk: Desk) -> None:

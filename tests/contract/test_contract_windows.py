@@ -132,7 +132,7 @@ def test_a_local_user_is_made_read_changed_and_removed(tidied: Port) -> None:
 
 def test_a_logon_proves_a_password(tidied: Port) -> None:
     ask(tidied, calls.cmdlet_write("New-LocalUser", Name=USER, Password=PASSWORD), writes=1)
-    answers = ask(tidied, calls.logon_probe(USER, PASSWORD), calls.logon_probe(USER, Secret("another")))
+    answers = ask(tidied, calls.logon_probe(USER, PASSWORD), calls.logon_probe(USER, Secret("an0ther-Pass")))
     assert answers == [{"right": True}, {"right": False}]
 
 

@@ -94,13 +94,13 @@ def test_a_right_for_an_account_that_the_plan_made_takes_two_posts_as_well(db1: 
 
 def test_no_shell_is_left_open(db1: Box, store: Store) -> None:
     applied(store, db1.job(RESOURCES))
-    plan(store, db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")))
+    plan(store, db1.job(RESOURCES, password=Secret("wr0ng-Pass", "env:WRONG")))
     assert db1.shells() == 0
 
 
 def test_a_host_that_fails_says_why_in_one_line_and_the_others_carry_on(db1: Box, store: Store) -> None:
     with box(servers.terminal_server()) as ts1:
-        wrong, right = db1.job(RESOURCES, password=Secret("wrong", "env:WRONG")), ts1.job(RESOURCES)
+        wrong, right = db1.job(RESOURCES, password=Secret("wr0ng-Pass", "env:WRONG")), ts1.job(RESOURCES)
         failed, planned = plan(store, wrong, right)
     assert (failed.status, failed.code) == ("unreachable", ExitCode.UNKNOWN)
     assert "login refused" in failed.error

@@ -277,7 +277,7 @@ STALE: list[tuple[str, list[Change[Any]], list[Change[Any]], list[str]]] = [
      properties={})], ["service Leftover start_mode: plan saw automatic, now –"]),
     ("known by now", [runs.LATER], [replace(runs.LATER, known_after_apply=())],
      ["service FirebirdGuardian: what is known only after apply is no longer the same"]),
-    ("a secret is another", [runs.user(password=(None, runs.secret()))], [runs.user(password=(None, runs.secret("another")))],
+    ("a secret is another", [runs.user(password=(None, runs.secret()))], [runs.user(password=(None, runs.secret("an0ther")))],
      ["secret env:OP_PASSWORD: not the one that the plan was made with"]),
 ]  # fmt: skip
 

@@ -182,15 +182,15 @@ def test_a_password_is_known_by_its_fingerprint(store: Store) -> None:
     store.set_password("db1.example", "OP-Support", runs.secret(), "2026-11-22T03:00:00Z")
     assert store.password("DB1.example", ".\\op-support") == (runs.secret().fingerprint(store.key()), "2026-11-22T03:00:00Z")
     assert store.answer(read, "db1.example") == {"same": True, "set_at": "2026-11-22T03:00:00Z"}
-    other = password_record(".\\op-support", runs.secret("another"))
+    other = password_record(".\\op-support", runs.secret("an0ther-Pass"))
     assert store.answer(other, "db1.example") == {"same": False, "set_at": "2026-11-22T03:00:00Z"}
     assert store.answer(read, "db2.example") is None
 
 
 def test_the_newest_password_counts(store: Store) -> None:
     store.set_password("db1", "op", runs.secret(), "1")
-    store.set_password("db1", "op", runs.secret("another"), "2")
-    assert store.answer(password_record("op", runs.secret("another")), "db1") == {"same": True, "set_at": "2"}
+    store.set_password("db1", "op", runs.secret("an0ther-Pass"), "2")
+    assert store.answer(password_record("op", runs.secret("an0ther-Pass")), "db1") == {"same": True, "set_at": "2"}
 
 
 def test_what_only_a_host_can_answer_is_no_answer(store: Store) -> None:

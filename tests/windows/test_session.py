@@ -258,7 +258,7 @@ def asked(target: Any) -> Callable[[], Any]:
 
 
 def test_a_wrong_password(server: Server) -> None:
-    assert "login refused for Administrator" in told(asked(target_of(server, password=Secret("wrong"))))
+    assert "login refused for Administrator" in told(asked(target_of(server, password=Secret("wr0ng-Pass"))))
 
 
 def test_an_untrusted_certificate(secure_server: Server, monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:

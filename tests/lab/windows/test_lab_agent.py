@@ -178,7 +178,7 @@ def test_reading_leaves_the_machine_as_it_was(computer):
         calls.export_read("user rights"),
         calls.registry_read("SYSTEM\\CurrentControlSet\\Services\\Spooler", values=["Security"], depth=1),
         calls.group_members("Administrators"),
-        calls.logon_probe("opadmin", Secret("wrong")),
+        calls.logon_probe("opadmin", Secret("wr0ng-Pass")),
         calls.cim_read("root/rsop/computer", "RSOP_RestrictedGroup", ["GroupName"]),
     ]
     answers = computer.ask(reads, source=agent_source(write_half=False))

@@ -43,12 +43,12 @@ def test_a_new_user_is_there_with_a_sid_of_its_own_and_in_no_group(ask, computer
 def test_a_password_is_known_by_when_it_was_set_and_proved_by_a_logon(ask):
     ask(user())
     first = row(ask, "op-support")["PasswordLastSet"]
-    ask(write("Set-LocalUser", Name="op-support", Password=Secret("another")))
+    ask(write("Set-LocalUser", Name="op-support", Password=Secret("an0ther-Pass")))
     assert row(ask, "op-support")["PasswordLastSet"] > first
-    assert ask(calls.logon_probe("op-support", Secret("another"))) == {"right": True}
+    assert ask(calls.logon_probe("op-support", Secret("an0ther-Pass"))) == {"right": True}
     assert ask(calls.logon_probe("op-support", Secret("S3cret-of-op"))) == {"right": False}
     ask(write("Disable-LocalUser", Name="op-support"))
-    assert ask(calls.logon_probe("op-support", Secret("another"))) == {"right": False}
+    assert ask(calls.logon_probe("op-support", Secret("an0ther-Pass"))) == {"right": False}
 
 
 def test_no_password_stands_in_a_dump_in_the_clear(ask, computer):
