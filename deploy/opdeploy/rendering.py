@@ -78,6 +78,11 @@ def plain(value: Any) -> Any:
     return show(value)
 
 
+def canonical(value: Any) -> str:
+    """A document as one text, the only one for it: keys sorted, ASCII, no blanks. Raises ValueError for what is no number."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
 def without_secrets(text: str) -> str:
     """The words of an exception, which may quote anything: every secret that this process holds is taken out.
 

@@ -20,7 +20,8 @@ from lab_practice import PROJECT, writes_in
 from opdeploy.calls import NAMED_BY
 from opdeploy.lab import tampering
 from opdeploy.model import ExitCode
-from opdeploy.reports.plan_file import canonical, digest
+from opdeploy.rendering import canonical
+from opdeploy.reports.plan_file import digest
 from opdeploy.windows import agent
 
 Document = dict[str, Any]

@@ -10,7 +10,8 @@ import pytest
 import runs
 
 from opdeploy.model import Change, Property
-from opdeploy.reports.plan_file import canonical, digest, host_differences, plan_document, read_plan
+from opdeploy.rendering import canonical
+from opdeploy.reports.plan_file import digest, host_differences, plan_document, read_plan
 from opdeploy.resources.package import Package
 from opdeploy.results import HostResult, Item
 

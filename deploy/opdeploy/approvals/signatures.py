@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from opdeploy.rendering import timestamp
+from opdeploy.rendering import canonical, timestamp
 from opdeploy.results import Approval
 
 CONTEXT = b"opdeploy.approval/1\0"
@@ -137,5 +136,4 @@ def is_genuine(approval: SignedApproval, digest: str) -> bool:
 
 
 def _signed(digest: str, fields: Mapping[str, str]) -> bytes:
-    text = json.dumps({"plan": digest, **fields}, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return CONTEXT + text.encode()
+    return CONTEXT + canonical({"plan": digest, **fields}).encode()

@@ -54,8 +54,7 @@ def _resource(host: ReportedHost, one: ReportedResource) -> Iterator[list[str]]:
     told = {"reason": one.reason, "outcome": one.outcome or "", "error": one.error, **drift}
     head = (host.name, host.status, ", ".join(one.roles), one.kind, one.key, one.verdict, one.action)
     for values in one.properties:
-        before = "known after apply" if values.name in one.known_after_apply else show(values.before)
-        yield _row(*head, values.name, before, show(values.after), **told, waived_until=_waived(one, values.name))
+        yield _row(*head, values.name, one.before(values), show(values.after), **told, waived_until=_waived(one, values.name))
     if not one.properties:
         yield _row(*head, **told, waived_until=_waived(one, ""))
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 from opdeploy import __version__
 from opdeploy.model import SERVERS, SETTLED, Action, Change, Machine, Outcome, Property, Verdict
 from opdeploy.reboots import Policy
-from opdeploy.rendering import plain
+from opdeploy.rendering import plain, show
 from opdeploy.results import (
     Approval,
     Command,
@@ -78,6 +78,18 @@ class ReportedResource(Part):
     diff: Texts = Field((), description="The difference of a file in words, with --diff.")
     last_applied: str = Field("", description="ISO 8601, UTC; empty: never, as far as this run store knows.")
     drift: Drift | None = None
+
+    @property
+    def differs(self) -> bool:
+        return self.verdict not in SETTLED or self.outcome is not None
+
+    @property
+    def is_told(self) -> bool:
+        """What differs, and what a role gave a reason for: what text shows of itself, and all that a plan file keeps."""
+        return self.differs or bool(self.reason)
+
+    def before(self, one: ReportedProperty) -> str:
+        return "known after apply" if one.name in self.known_after_apply else show(one.before)
 
 
 class Signed(Part):

@@ -20,8 +20,8 @@ from pydantic import Field, ValidationError
 
 from opdeploy import __version__
 from opdeploy.approvals import SignedApproval
-from opdeploy.model import SETTLED, Change, UsageError
-from opdeploy.rendering import plain, printable, secrets, show
+from opdeploy.model import Change, UsageError
+from opdeploy.rendering import canonical, plain, printable, secrets, show
 from opdeploy.reports import document
 from opdeploy.reports.document import Report, ReportedHost, ReportedResource, Texts
 from opdeploy.results import HostResult, Item, Run, may_reboot
@@ -76,7 +76,7 @@ def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> PlanDocume
 
 
 def _host(told: ReportedHost, result: HostResult, key: bytes) -> PlannedHost:
-    resources = [resource for resource in told.resources if _is_told(resource)]
+    resources = [resource for resource in told.resources if resource.is_told]
     given = {name: getattr(told, name) for name in ReportedHost.model_fields if name not in ("session", "resources")}
     return PlannedHost(**given, machine=_machine(result), resources=resources, secrets=fingerprints(result, key))
 
@@ -89,16 +89,6 @@ def fingerprints(host: HostResult, key: bytes) -> dict[str, str]:
     """Every secret that a host's desired state holds: where it comes from, and its keyed fingerprint."""
     found = [secret for item in host.items for secret in secrets(item.change.resource)]
     return dict(sorted((secret.source, secret.fingerprint(key)) for secret in found))
-
-
-def _is_told(resource: ReportedResource) -> bool:
-    """What differs, and what a role gave a reason for: what `plan` shows of itself."""
-    return resource.verdict not in SETTLED or bool(resource.reason)
-
-
-def canonical(value: Any) -> str:
-    """One text for one value: keys sorted, ASCII, no blanks. Raises ValueError for what is no number."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(document: Mapping[str, Any]) -> str:

@@ -150,11 +150,11 @@ def windows(host: ReportedHost) -> str:
 
 
 def differing(host: ReportedHost) -> list[ReportedResource]:
-    return [one for one in host.resources if text.differs(one)]
+    return [one for one in host.resources if one.differs]
 
 
 def others(host: ReportedHost) -> list[ReportedResource]:
-    return [one for one in host.resources if not text.differs(one)]
+    return [one for one in host.resources if not one.differs]
 
 
 def unlisted(host: ReportedHost) -> int:
@@ -198,5 +198,5 @@ def notes(told: ReportedResource, created_at: str) -> Iterator[str]:
         yield f"Windows wants to be started anew: {told.reboot}"
     if told.drift:
         yield from text.drift_lines(told.drift, created_at)
-    if told.last_applied and text.differs(told):
+    if told.last_applied and told.differs:
         yield f"last applied {text.minute(told.last_applied)}"

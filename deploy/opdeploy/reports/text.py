@@ -93,7 +93,7 @@ def _apart(sections: Iterable[list[Line]]) -> list[Line]:
 def _sections(host: ReportedHost, report: Report, detail: Detail) -> Iterator[list[Line]]:
     """What a host's block is made of: what befell it as a whole, its resources, its manual steps, what they come to."""
     yield list(_notes(host))
-    shown = [resource for resource in host.resources if detail.verbose or differs(resource) or resource.reason]
+    shown = [resource for resource in host.resources if detail.verbose or resource.is_told]
     yield [line for resource in shown for line in _resource(resource, report, detail)]
     yield list(_manual_steps(host, detail, whole=report.command == "plan"))
     if sum(host.summary.values()) or host.manual_steps:
@@ -127,10 +127,6 @@ def restarts(host: ReportedHost) -> Iterator[str]:
         yield f"Windows waits to be started anew: {', '.join(reboot.pending)}"
     if reboot.policy == "if_needed" and any(one.may_reboot and not one.outcome for one in host.resources):
         yield "apply starts Windows anew by itself where a change wants it (opdeploy_reboot: if_needed)"
-
-
-def differs(resource: ReportedResource) -> bool:
-    return resource.verdict not in SETTLED or resource.outcome is not None
 
 
 def header(host: ReportedHost) -> str:
@@ -168,8 +164,7 @@ def _change(told: ReportedResource, commands: Iterable[str] = ()) -> Iterator[Li
 
 
 def property_line(told: ReportedResource, one: ReportedProperty) -> str:
-    before = "known after apply" if one.name in told.known_after_apply else show(one.before)
-    return f"{one.name:<16} {before} → {show(one.after)}"
+    return f"{one.name:<16} {told.before(one)} → {show(one.after)}"
 
 
 def _resource(told: ReportedResource, report: Report, detail: Detail) -> Iterator[Line]:
@@ -181,7 +176,7 @@ def _resource(told: ReportedResource, report: Report, detail: Detail) -> Iterato
         yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
     if told.drift:
         yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift, report.created_at))
-    if report.command == "drift" and differs(told) and told.last_applied:
+    if report.command == "drift" and told.differs and told.last_applied:
         yield f"      last applied {minute(told.last_applied)}", "dim"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -119,12 +119,7 @@ def connect(path: Path) -> sqlite3.Connection:
     with told(path, UsageError), _alone(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False, factory=Connection)
-        try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return _if_right(connection, path, _prepare)
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -147,8 +142,13 @@ def read_only(path: Path) -> sqlite3.Connection:
 def _looked_at(path: Path, how: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{how}"
     connection = sqlite3.connect(uri, PATIENCE, uri=True, isolation_level=None, factory=Connection)
+    return _if_right(connection, path, schema)
+
+
+def _if_right(connection: Connection, path: Path, check: Callable[[sqlite3.Connection, Path], object]) -> Connection:
+    """Closed again where the check raises."""
     try:
-        schema(connection, path)
+        check(connection, path)
     except BaseException:
         connection.close()
         raise
