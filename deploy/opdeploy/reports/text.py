@@ -74,7 +74,9 @@ def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
     closing = [[(run_summary(report), "bold")]] if len(report.hosts) > 1 else []
     below = [list(_approvals(report)), list(_evidence(report, detail))]
     sections = [*blocks, list(_waivers(report, detail)), *closing, *below]
-    return [Text(printable(text), style) for text, style in _apart(sections)]  # a plan file can be made by hand
+    return [
+        Text(printable(text), style) for text, style in _apart(sections)
+    ]  # whatever stands in it: hosts, and who made a plan file by hand
 
 
 def plain(lines: Iterable[Text]) -> str:
@@ -104,15 +106,15 @@ def _sections(host: ReportedHost, report: Report, detail: Detail) -> Iterator[li
 
 def _notes(host: ReportedHost) -> Iterator[Line]:
     if host.error:
-        yield f"  {printable(host.error)}", "bold red"
+        yield f"  {host.error}", "bold red"
     for detail in host.details:
-        yield f"    {printable(detail)}", "red"
+        yield f"    {detail}", "red"
     if host.hint:
-        yield f"    {printable(host.hint)}", "dim"
+        yield f"    {host.hint}", "dim"
     for warning in host.warnings:
-        yield f"  warning: {printable(warning)}", "yellow"
+        yield f"  warning: {warning}", "yellow"
     for told in restarts(host):
-        yield f"  {printable(told)}", "yellow"
+        yield f"  {told}", "yellow"
 
 
 def restarts(host: ReportedHost) -> Iterator[str]:
@@ -170,12 +172,12 @@ def property_line(told: ReportedResource, one: ReportedProperty) -> str:
 def _resource(told: ReportedResource, report: Report, detail: Detail) -> Iterator[Line]:
     yield from _change(told, told.commands if detail.commands else ())
     if detail.diff:
-        yield from ((f"        {printable(words)}", "") for words in told.diff)
+        yield from ((f"        {words}", "") for words in told.diff)
     if told.outcome:
-        error = f": {printable(told.error)}" if told.error else ""
+        error = f": {told.error}" if told.error else ""
         yield f"      {OUTCOMES[told.outcome]}{error}", OUTCOME_STYLES[told.outcome]
     if told.drift:
-        yield from ((f"      {printable(line)}", "dim") for line in drift_lines(told.drift, report.created_at))
+        yield from ((f"      {line}", "dim") for line in drift_lines(told.drift, report.created_at))
     if report.command == "drift" and told.differs and told.last_applied:
         yield f"      last applied {minute(told.last_applied)}", "dim"
 
@@ -219,9 +221,9 @@ def _manual_steps(host: ReportedHost, detail: Detail, whole: bool) -> Iterator[L
 def _manual_step(step: ReportedStep) -> Iterator[Line]:
     yield from ((line, "") for line in step_lines(step))
     if step.reason:
-        yield f"      {printable(step.reason)}", "dim"
+        yield f"      {step.reason}", "dim"
     if by := step.signed:
-        yield f"      signed off by {printable(by.by)} on {by.at[:10]}: {printable(by.note)}", "dim"
+        yield f"      signed off by {by.by} on {by.at[:10]}: {by.note}", "dim"
 
 
 def step_lines(step: Any) -> Iterator[str]:
@@ -274,8 +276,8 @@ def _waivers(report: Report, detail: Detail) -> Iterator[Line]:
         yield "waivers", "bold"
     for waiver in shown:
         what = f"{waiver.resource} on {waiver.hosts}" + (f" ({', '.join(waiver.properties)})" if waiver.properties else "")
-        yield f"  {waiver.state:<8} {printable(what)}, until {waiver.until} by {printable(waiver.by)}", "yellow"
-        yield f"      {printable(waiver.reason)} ({waiver.at})", "dim"
+        yield f"  {waiver.state:<8} {what}, until {waiver.until} by {waiver.by}", "yellow"
+        yield f"      {waiver.reason} ({waiver.at})", "dim"
 
 
 def _approvals(report: Report) -> Iterator[Line]:
@@ -283,7 +285,7 @@ def _approvals(report: Report) -> Iterator[Line]:
     if report.plan:
         yield f"applied from the plan {report.plan}", "dim"
     for one in report.approvals if report.plan else ():
-        yield f"  {printable(one.by)} approved it at {minute(one.at)}: {printable(one.note)} ({one.key})", "dim"
+        yield f"  {one.by} approved it at {minute(one.at)}: {one.note} ({one.key})", "dim"
 
 
 def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
@@ -297,8 +299,8 @@ def _evidence(report: Report, detail: Detail) -> Iterator[Line]:
     texts = ", ".join(digest if detail.verbose else f"{digest[:SHORT]}…" for digest in agents)
     yield f"sent to the hosts: {_kinds('read', reads)}, {wrote}; the agent's text: {texts}", "dim"
     if detail.verbose:
-        yield from ((f"  read   {printable(one)}", "dim") for one in reads)
-        yield from ((f"  write  {printable(one)}", "dim") for one in writes)
+        yield from ((f"  read   {one}", "dim") for one in reads)
+        yield from ((f"  write  {one}", "dim") for one in writes)
 
 
 def _kinds(what: str, sent: Sequence[str]) -> str:
