@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,10 @@ from opdeploy.engine import apply as applied
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode, UsageError
 from opdeploy.reports.plan_file import PlanDocument, check_sources, plan_document
-from opdeploy.results import Run
+from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
+
+Hosts = tuple[HostResult, ...]
 
 
 @click.command("apply")
@@ -58,14 +60,22 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
                 terminal.say("nothing was changed")
                 return seen.code
             document = document or plan_document(seen, store.key(), asked.roles)
-        return _apply(jobs, run, store, document, form)
+        return carried_out(jobs, run, store, document, form)
 
 
-def _apply(jobs: Sequence[Job], run: Run, store: Store, document: PlanDocument | None, form: str) -> ExitCode:
+def carried_out(
+    jobs: Sequence[Job],
+    run: Run,
+    store: Store,
+    document: PlanDocument | None,
+    form: str,
+    told: Callable[[Hosts], Hosts] = lambda hosts: hosts,
+) -> ExitCode:
+    """What a person or a plan file agreed to, done, recorded and shown; `told` is what else is to be said of the hosts."""
     recorder = store.begin(run)
     with showing.so_far(recorder), terminal.Progress() as progress:
         hosts = applied(jobs, store, recorder, approving.review(document, run, store.key()), progress=progress)
-    run = replace(run, hosts=hosts)
+    run = replace(run, hosts=told(hosts))
     try:
         recorder.finish(run)
     finally:  # what was done is said, also where it can't be written down

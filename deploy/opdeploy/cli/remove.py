@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from opdeploy.cli import approving, options, out_file, run_store, showing, terminal
+from opdeploy.cli.apply import carried_out
 from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job
-from opdeploy.engine import apply as applied
 from opdeploy.engine import plan as planned
 from opdeploy.inventory import Host
 from opdeploy.model import ExitCode, UsageError
@@ -69,7 +69,7 @@ def command(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, 
                 out_file.write(out, plan_document(seen, store.key(), sorted(names)).text, "the plan")
             if run is None or seen.code != ExitCode.CHANGES or not terminal.agreed("Take this back?"):
                 return seen.code
-        return _apply(jobs, run, store, left, document, form)
+        return carried_out(jobs, run, store, document, form, lambda hosts: _told(hosts, left))
 
 
 def _check_usage(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, wet: bool, yes: bool) -> None:
@@ -111,20 +111,6 @@ def _planned(
     show(run)
     showing.ended(run, progress.seconds)
     return run
-
-
-def _apply(
-    jobs: list[Job], run: Run, store: Store, left: dict[str, tuple[Left, ...]], document: PlanDocument | None, form: str
-) -> ExitCode:
-    recorder = store.begin(run)
-    with showing.so_far(recorder), terminal.Progress() as progress:
-        hosts = applied(jobs, store, recorder, approving.review(document, run, store.key()), progress=progress)
-    run = replace(run, hosts=_told(hosts, left))
-    try:
-        recorder.finish(run)
-    finally:  # what was done is said, also where it can't be written down
-        showing.show(run, form)
-    return showing.ended(run, progress.seconds)
 
 
 def _told(hosts: tuple[HostResult, ...], left: dict[str, tuple[Left, ...]]) -> tuple[HostResult, ...]:

@@ -19,22 +19,19 @@ from opdeploy.results import Approval, Command, Drift, Evidence, Status, WaiverU
 from opdeploy.store import database
 from opdeploy.store.records import NAME, Store, default_folder
 
-RUNS = """
+EVERY_RUN = """
     SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, folder, practice, approvals,
         report
     FROM runs
+"""
+RUNS = f"""{EVERY_RUN}
     WHERE created_at >= ?1 AND (?2 = '' OR command = ?2) AND (?3 = '' OR EXISTS
         (SELECT 1 FROM hosts WHERE hosts.run_id = runs.run_id AND host = ?3
          UNION ALL SELECT 1 FROM changes WHERE changes.run_id = runs.run_id AND host = ?3))
     ORDER BY created_at DESC, rowid DESC LIMIT ?4
-"""
+"""  # noqa: S608 - it is ours
 IDS = "SELECT run_id FROM runs ORDER BY created_at DESC, rowid DESC"
-RUN = """
-    SELECT run_id, command, created_at, by_whom, tool, inventory, sources, finished_at, code, plan, folder, practice, approvals,
-        report
-    FROM runs
-    WHERE run_id = ?
-"""
+RUN = f"{EVERY_RUN} WHERE run_id = ?"
 HOSTS = "SELECT DISTINCT host FROM hosts UNION SELECT DISTINCT host FROM changes ORDER BY host"
 HOSTS_OF = """
     SELECT host, status, reason, windows, evidence, report, resources FROM hosts JOIN desired ON digest = desired
