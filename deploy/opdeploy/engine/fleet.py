@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -37,6 +37,7 @@ PARALLEL = 40  # hosts at once
 SECOND_TRY = 60.0  # seconds before it: Windows that is just starting, or a line that is being renewed, is not there at once
 OPENING = 5.0  # seconds that an interrupted run waits for sessions that are being opened
 LOOK = 0.02
+LISTEN = 0.2  # seconds: a signal between gevent's last look for one and its wait is not heard before it wakes
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Progress = Callable[[str, int, int, str], None]
@@ -194,6 +195,7 @@ def _interrupted_here() -> Iterator[None]:
     here, hub = gevent.getcurrent(), gevent.get_hub()
     in_main = threading.current_thread() is threading.main_thread()
     handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
+    pending: list[BaseException] = []
 
     def heard(number: int, frame: FrameType | None) -> None:
         try:
@@ -201,20 +203,29 @@ def _interrupted_here() -> Iterator[None]:
         except BaseException as raised:
             if gevent.getcurrent() is here:
                 raise
-            hub.loop.run_callback(here.throw, raised)
+            pending.append(raised)
+            hub.loop.run_callback(throw)
+
+    def throw() -> None:
+        if pending:
+            here.throw(pending.pop())
 
     taken = [number for number, handler in handlers.items() if callable(handler)]
     for number in taken:
         signal.signal(number, heard)
     try:
-        yield
+        with closing(hub.loop.timer(LISTEN, LISTEN)) as awake:
+            awake.start(lambda: None)
+            yield
     finally:
         for number in taken:
             signal.signal(number, handlers[number])
+    if pending:  # heard as the wait ended: nobody goes back to the hub
+        raise pending.pop()
 
 
 def pause(seconds: float) -> None:
-    """Waits; what ends a run ends this too: gevent's own sleep would hear no signal before its end."""
+    """Waits; what ends a run ends this too."""
     with _interrupted_here():
         gevent.sleep(seconds)
 
