@@ -20,6 +20,7 @@ from opdeploy.engine import fleet
 from opdeploy.model import OpdeployError
 from opdeploy.results import Run
 from opdeploy.store import Store, database
+from opdeploy.store.lock import alone
 
 CLOSED = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_winrm_scheme": "http"}
 
@@ -76,7 +77,7 @@ def controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Controller:
 
 def test_a_second_check_ends_at_once_and_says_who_is_at_work(controller: Controller) -> None:
     Store.open(controller.store).close()
-    with unattended.alone(controller.store, controller.a_run()):
+    with alone(controller.store, controller.a_run()):
         done = controller.check()
     assert (done.code, done.out) == (3, "")
     assert f"is at work already: by anna@admin-pc since 2026-11-22T03:00:00Z (process {os.getpid()})" in done.err
@@ -84,17 +85,35 @@ def test_a_second_check_ends_at_once_and_says_who_is_at_work(controller: Control
     assert controller.recorded() == []
 
 
-def test_a_lock_that_nobody_holds_any_more_holds_nobody_up(controller: Controller) -> None:
+@pytest.mark.parametrize("left", ["", "{", "\udcff", "[]", '{"by": "anna"}'])
+def test_a_lock_that_nobody_holds_any_more_holds_nobody_up(left: str, controller: Controller) -> None:
     Store.open(controller.store).close()
-    with unattended.alone(controller.store, controller.a_run()):
-        """As a process leaves it that was killed: with its name in it."""
-    controller.check()
+    with alone(controller.store, controller.a_run()):
+        (lock,) = controller.store.glob("drift-*.lock")
+    lock.write_text(left, errors="surrogateescape")
+    assert ("warning: the check before did not come to its end" in controller.check().err) == bool(left)
     assert controller.recorded() == [("drift", 3)]
+
+
+def test_of_a_check_that_was_killed_the_next_one_tells_once(controller: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(controller.store).close()
+    with alone(controller.store, controller.a_run()):
+        (lock,) = controller.store.glob("drift-*.lock")
+        killed = lock.read_text()
+    lock.write_text(killed)
+    said = f"the check before, by anna@admin-pc since 2026-11-22T03:00:00Z (process {os.getpid()}), did not come to its end"
+    with postbox() as box:
+        monkeypatch.setenv("OPDEPLOY_CONFIG", str(named(controller.folder, box.url)))
+        first, second = (controller.check(command=("drift", "check")) for _ in range(2))
+        messages = [told["message"] for told in box.taken()]
+    assert f"warning: {said}\n" in first.err
+    assert "did not come to its end" not in second.err
+    assert [f"went wrong:\n- {said}\n" in message for message in messages] == [True, False]
 
 
 def test_a_lock_without_a_word_in_it_is_one_too(controller: Controller) -> None:
     Store.open(controller.store).close()
-    with unattended.alone(controller.store, controller.a_run()):
+    with alone(controller.store, controller.a_run()):
         next(controller.store.glob("drift-*.lock")).write_text("")
         assert "it has just begun" in controller.check().err
 
@@ -102,7 +121,7 @@ def test_a_lock_without_a_word_in_it_is_one_too(controller: Controller) -> None:
 def test_another_practice_with_the_same_store_is_checked_at_the_same_time(controller: Controller) -> None:
     Store.open(controller.store).close()
     other = runs.run(command="drift", inventory=str(controller.folder / "elsewhere" / "practice"))
-    with unattended.alone(controller.store, other):
+    with alone(controller.store, other):
         controller.check()
     assert controller.recorded() == [("drift", 3)]
 

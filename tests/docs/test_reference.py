@@ -56,7 +56,7 @@ def test_explain_lists_the_kinds_and_knows_a_misspelt_one() -> None:
     assert (str(error), getattr(error, "hint", "")) == ("servise: no such kind, and no such role", "did you mean service?")
 
 
-@pytest.mark.parametrize("role", roles.find(), ids=lambda role: role.name)
+@pytest.mark.parametrize("role", list(roles.find()), ids=lambda role: role.name)
 def test_a_role_says_what_each_setting_is(role: roles.Role) -> None:
     told = explained_role(role)
     assert told.title

@@ -244,6 +244,7 @@ def test_while_people_are_told_they_are_told_the_next_night(known: Nights, box: 
     assert known.checked().drift == {rule: ("corrective", known.seen.get(rule, killed["created_at"])) for rule in RULES}
     (message,) = box.taken()
     assert [f"- db1: {rule} (" in message["message"] for rule in RULES] == [True, True]
+    assert f"(process {process[0].pid}), did not come to its end" in message["message"]
 
 
 def test_told_and_not_noted_is_told_twice_rather_than_never(known: Nights, box: Postbox) -> None:

@@ -17,6 +17,7 @@ from opdeploy.drifting import classified
 from opdeploy.engine import Job, Options
 from opdeploy.engine import plan as planned
 from opdeploy.model import ExitCode, Secret, UsageError
+from opdeploy.store.lock import alone
 from opdeploy.store.records import default_folder
 
 
@@ -60,7 +61,9 @@ def check(
     run = new_run("drift", what)
     wanted = Options(budget=budget, host_budget=host_budget, second_try=True)
     store, anew = unattended.opened(run_store.allowed(asked.store) or default_folder(), to_people=bool(urls))
-    with closing(store), unattended.alone(store.folder, run):
+    with closing(store), alone(store.folder, run) as killed:
+        if killed:
+            terminal.say(f"warning: {killed}")
         run_store.check(store, what.inventory)
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)
@@ -72,7 +75,7 @@ def check(
                 store.record(run)
             finally:  # what was read is said, also where it can't be recorded
                 showing.show(run, form, verbose=verbose)
-            wrong = ["the run store was broken, and a new one begins"] if anew else []
+            wrong = [*filter(None, (killed, "the run store was broken, and a new one begins" if anew else ""))]
             told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
     code = showing.ended(run, progress.seconds)
     code = code if told and not anew else ExitCode.FAILED

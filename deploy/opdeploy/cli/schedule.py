@@ -24,6 +24,7 @@ from opdeploy.resources.values import Duration
 from opdeploy.scheduling import crontab, systemd
 from opdeploy.scheduling.nightly import PREFIX, Nightly, said
 from opdeploy.scheduling.systemd import Manager
+from opdeploy.store.lock import name_of
 from opdeploy.store.records import default_folder
 
 LINGERING = Path("/var/lib/systemd/linger")  # loginctl(1): a file for each user whose manager is always there
@@ -73,7 +74,7 @@ def install(
     manager = _manager(system, run_as, cron)
     store = _store(asked, run_as)
     nightly = Nightly(
-        PREFIX + unattended.name_of(asked.inventory),
+        PREFIX + name_of(asked.inventory),
         asked.inventory.absolute(),
         _arguments(asked, store, budget, host_budget, 0 if manager else jitter),
         store,
@@ -116,7 +117,7 @@ def remove(asked: Asked, system: bool) -> None:
     Example:
       opdeploy drift schedule remove -i inventories/lab
     """
-    name = PREFIX + unattended.name_of(asked.inventory)
+    name = PREFIX + name_of(asked.inventory)
     gone = [str(path) for path in Manager(system).remove(name)]
     if not system and crontab.remove(name):
         gone.append("its line in the crontab")

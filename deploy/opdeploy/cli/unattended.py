@@ -1,17 +1,12 @@
-"""What a check needs that nobody watches: it is alone with its inventory, ends in time, and outlives a broken run store."""
+"""What a check needs that nobody watches: it ends in time, outlives a broken run store, and leaves nothing unread unsaid."""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import random
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +63,6 @@ def limits(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class Busy(OpdeployError):
-    """Another check of the same inventory is at work: this one has read nothing (3)."""
-
-    exit_code = ExitCode.UNKNOWN
-
-
 class NotWritten(OpdeployError):
     """Hosts were read, and what was found could not be written down: in the run store, or to where the report goes."""
 
@@ -98,40 +87,6 @@ def wait(jitter: float) -> None:
         seconds = random.uniform(0, jitter)  # noqa: S311 - nothing secret hangs on it
         terminal.say(f"begins in {Duration(round(seconds))} (--jitter)")
         pause(seconds)
-
-
-def name_of(inventory: Path) -> str:
-    """What an inventory is called among others: readable, and another for each folder."""
-    path = inventory.resolve()
-    readable = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40]
-    return f"{readable or 'inventory'}-{sha256(os.fsencode(path)).hexdigest()[:6]}"
-
-
-@contextmanager
-def alone(folder: Path, run: Run) -> Iterator[None]:
-    """One check of an inventory at a time; a process that is gone, however it went, has no lock. Raises Busy."""
-    path = folder / f"drift-{name_of(Path(run.inventory))}.lock"
-    with database.told(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            hint = "this one has read nothing; wait for the other, or end it"
-            raise Busy(f"a drift check of {run.inventory} is at work already: {_told(file.read())}", hint) from None
-        file.truncate()
-        file.write(json.dumps({"by": run.by, "since": run.created_at, "pid": os.getpid()}))
-        file.flush()
-        yield
-
-
-def _told(text: str) -> str:
-    """Who holds the lock; it may not have said so yet."""
-    try:
-        holder = json.loads(text)
-        return f"by {holder['by']} since {holder['since']} (process {holder['pid']})"
-    except (ValueError, TypeError, KeyError):
-        return "it has just begun"
 
 
 def opened(folder: Path, to_people: bool) -> tuple[Store, bool]:
