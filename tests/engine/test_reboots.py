@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from labs import Box, applied
-from runs import run
+from runs import run, run_text
 
 from opdeploy.calls import host_read
 from opdeploy.engine import fleet
@@ -17,7 +17,7 @@ from opdeploy.lab.windows import files, jobs, registry, services
 from opdeploy.lab.windows.cmdlets_machine import WAITING
 from opdeploy.lab.windows.state import State
 from opdeploy.model import ExitCode, HostError, LogonRefused
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service

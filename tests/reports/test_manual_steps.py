@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import runs
 from jsonschema import Draft202012Validator
+from runs import run_text
 
 from opdeploy.model import Change, ExitCode
 from opdeploy.reports.document import as_json, report
 from opdeploy.reports.plan_file import plan_document, read_plan
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.results import HostResult, Item, Run, summary
 
 Golden = Callable[[str, str], None]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import runs
+from runs import run_text
 
 from opdeploy.model import Change, ExitCode
 from opdeploy.reports import document
 from opdeploy.reports.handover import as_json, handover
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.resources.defender_exclusion import DefenderExclusion
 from opdeploy.results import Item, open_steps
 

@@ -13,6 +13,7 @@ import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from runs import run_text
 
 from opdeploy.model import Change, ExitCode, Property, UsageError
 from opdeploy.reports.plan_file import (
@@ -25,7 +26,7 @@ from opdeploy.reports.plan_file import (
     plan_document,
     read_plan,
 )
-from opdeploy.reports.text import plain, report_text, run_text
+from opdeploy.reports.text import plain, report_text
 from opdeploy.results import Evidence, HostResult, Item
 
 Schema = Callable[[str, type], None]

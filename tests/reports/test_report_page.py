@@ -9,11 +9,12 @@ import pytest
 import reported
 from browser import Shown, accessible, needs_browser, shown, sideways
 from playwright.sync_api import Page
+from runs import run_text
 
 from opdeploy.rendering import printable
 from opdeploy.reports.document import ReportedResource, report
 from opdeploy.reports.report_html import as_html
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 
 pytestmark = [pytest.mark.slow, needs_browser]
 

@@ -10,11 +10,12 @@ import jsonschema
 import past as made
 import pytest
 import runs
+from runs import run_text
 
 from opdeploy.reboots import Reboot
 from opdeploy.reports import document, past
 from opdeploy.reports.document import Report, as_json
-from opdeploy.reports.text import Detail, plain, report_text, run_text
+from opdeploy.reports.text import Detail, plain, report_text
 from opdeploy.results import Item, Run, WaiverUse
 from opdeploy.store import Store, history
 

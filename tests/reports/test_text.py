@@ -12,11 +12,12 @@ import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from runs import run_text
 
 from opdeploy.reboots import Reboot
 from opdeploy.rendering import printable, show
 from opdeploy.reports.document import product
-from opdeploy.reports.text import change_lines, drift_lines, plain, run_text
+from opdeploy.reports.text import change_lines, drift_lines, plain
 from opdeploy.results import Approval, Drift, HostResult, Item, Run
 
 Golden = Callable[[str, str], None]

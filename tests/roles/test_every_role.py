@@ -16,11 +16,12 @@ if __name__ == "__main__":
 import pytest
 from lab_practice import HOSTS, desired_by_host
 from labs import box
+from runs import run_text
 
 from opdeploy import engine, roles
 from opdeploy.lab.windows import servers
 from opdeploy.planning import Desired
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.results import Run
 from opdeploy.store import Store
 

@@ -16,6 +16,7 @@ import pytest
 import runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from runs import run_text
 
 from opdeploy.calls import (
     NOT_IN_SNAPSHOT,
@@ -31,7 +32,7 @@ from opdeploy.calls import (
 from opdeploy.guard import Session
 from opdeploy.model import Change, UsageError
 from opdeploy.planning import Desired, Managed, World, first_reads, machine, plan
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.resources.base import comparator
 from opdeploy.resources.service import Recovery, Service
 from opdeploy.results import HostResult, Item

@@ -7,12 +7,12 @@ from pathlib import Path
 import labs
 from labs import Box
 from roles_at_hand import compiled, one_host
-from runs import run
+from runs import run, run_text
 
 from opdeploy import engine, roles
 from opdeploy.lab.windows.state import dump
 from opdeploy.model import ExitCode
-from opdeploy.reports.text import plain, run_text
+from opdeploy.reports.text import plain
 from opdeploy.results import HostResult, Item
 from opdeploy.store import Store
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any
 
+from rich.text import Text
+
 from cases import SERVER
 from opdeploy.model import Change, NotOurs, Principal, Property, Secret, Unproven
+from opdeploy.reports import document
 from opdeploy.reports.plan_file import PlanDocument, check_sources, host_differences
+from opdeploy.reports.text import Detail, report_text
 from opdeploy.resources.base import KEY, Resource
 from opdeploy.resources.manual_step import ManualStep, Signature
 from opdeploy.resources.service import Grant, Recovery, Service
@@ -17,6 +21,11 @@ from opdeploy.results import Cost, HostResult, Item, Run
 PASSWORD = "correct horse battery staple"
 SUPPORT = Principal(".\\op-support")
 CLIENT = replace(SERVER, product="WinNT", build=26100, powershell="5.1.26100.1882")
+
+
+def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: bool = False) -> list[Text]:
+    """What a command prints of a run, a `Text` a line."""
+    return report_text(document.report(run), Detail(verbose, commands, diff))
 
 
 class User(Resource):

@@ -25,7 +25,7 @@ from opdeploy.reports.document import (
     ReportedResource,
     ReportedStep,
 )
-from opdeploy.results import VERDICTS, Drift, DriftKind, Run
+from opdeploy.results import VERDICTS, Drift, DriftKind
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "remove": "-", "none": "!"}
 ABIDE: dict[Verdict, str] = {"in_sync": "=", "unknown": "?", "not_applicable": "·"}  # where there is nothing to do
@@ -63,13 +63,8 @@ class Detail:
 # ---------------------------------------------------------------- a run
 
 
-def run_text(run: Run, *, verbose: bool = False, commands: bool = False, diff: bool = False) -> list[Text]:
-    """The whole run, a `Text` a line: print with ``soft_wrap``, or take `plain`."""
-    return report_text(document.report(run), Detail(verbose, commands, diff))
-
-
 def report_text(report: Report, detail: Detail = Detail()) -> list[Text]:
-    """The same of a document: a plan file's text is what `plan` printed when it wrote it."""
+    """Its lines, a `Text` each: print with ``soft_wrap``, or take `plain`. A plan file's are those that `plan` printed."""
     blocks = [_apart([[(header(host), "bold")], *_sections(host, report, detail)]) for host in report.hosts]
     closing = [[(run_summary(report), "bold")]] if len(report.hosts) > 1 else []
     below = [list(_approvals(report)), list(_evidence(report, detail))]

@@ -164,20 +164,6 @@ def with_policy_right(state: State, right: str, accounts_listed: list[str]) -> S
     return state
 
 
-def with_policy_group(state: State, group: str, members: list[str]) -> State:
-    """A group policy sets a restricted group."""
-    row = {"GroupName": group, "Members": members, "precedence": 1}
-    state.rsop.setdefault("RSOP_RestrictedGroup", []).append(row)
-    return state
-
-
-def with_policy_rule(state: State, id: str, line: str) -> State:
-    """A group policy brings a firewall rule; `line` is the registry's."""
-    key = registry.create(state, r"SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules")
-    registry.set_value(key, id, "String", line)
-    return state
-
-
 def with_antivirus(state: State, name: str) -> State:
     """A workstation with another antivirus, for which Windows turns its own off."""
     own = {"displayName": "Windows Defender", "productState": _DEFENDER_OFF}
