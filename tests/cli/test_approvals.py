@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -238,13 +239,34 @@ def test_an_apply_plan_is_no_removal(made: Fleet, plan: Path) -> None:
     assert "this plan is one of apply\n    opdeploy apply FILE" in refused(made, "remove", str(plan), "--apply", "--yes")
 
 
+@contextmanager
+def asking(made: Fleet, count: int) -> Iterator[None]:
+    """The inventory asks for so many approvals."""
+    user = "    ansible_user: installer\n"
+    asked = f"{user}    opdeploy_approvals: {count}\n"
+    made.edit("hosts.yml", user, asked)
+    yield
+    made.edit("hosts.yml", asked, user)
+
+
 def test_an_inventory_asks_for_more(made: Fleet, configured: Callable[[str], None]) -> None:
     configured("rules: []\n")
-    user = "    ansible_user: installer\n"
-    made.edit("hosts.yml", user, user + "    opdeploy_approvals: 2\n")
-    said = refused(made, "apply", *ONLY, "--yes")
-    made.edit("hosts.yml", user + "    opdeploy_approvals: 2\n", user)
+    with asking(made, 2):
+        said = refused(made, "apply", *ONLY, "--yes")
     assert "it needs 2 approvals by opdeploy_approvals of ts1" in said
+
+
+def test_who_approves_is_told_what_the_inventory_asks_for(
+    made: Fleet, configured: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured("rules: []\n")
+    plan = tmp_path / "asked.json"
+    with asking(made, 3):
+        assert made.run("plan", *ONLY, "--out", str(plan)).code == 2
+    assert "still needed: 2 approvals of berg, by opdeploy_approvals of ts1" in approve(made, plan, "anna").out
+    assert "still needed: 1 approval of somebody whom the policy does not name" in approve(made, plan, "berg").out
+    monkeypatch.delenv("OPDEPLOY_CONFIG")
+    assert "the inventory asks for 3 approvals for a change of ts1" in approve(made, plan, "anna", "--as", "anna").out
 
 
 def test_a_rule_for_a_role_that_is_none(made: Fleet, configured: Callable[[str], None]) -> None:

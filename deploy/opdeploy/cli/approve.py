@@ -218,7 +218,9 @@ def _words(document: PlanDocument, states: States, policy: Policy | None) -> Ite
     if against := [f"{word.by} ({said})" for word, said in states if said not in ("approves", "superseded")]:
         yield f"  an apply of it is refused, because of {', '.join(against)}"
     counting = [word for word, said in states if said == "approves"]
-    # What the inventory asks for besides, only apply knows.
-    for need in required(policy, list(approving.planned(document)), {}):
+    for need in required(policy, list(approving.planned(document)), document.asked if policy else {}):
         if missing := need.missing(counting):
-            yield f"  still needed: {counted(missing)} of {', '.join(need.others(counting))}, by {need.why}"
+            others = ", ".join(need.others(counting)) or "somebody whom the policy does not name"
+            yield f"  still needed: {counted(missing)} of {others}, by {need.why}"
+    for host, count in document.asked.items() if not policy else ():
+        yield f"  the inventory asks for {counted(count)} for a change of {host}: whose count, the policy of who applies it says"

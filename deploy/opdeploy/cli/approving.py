@@ -58,7 +58,7 @@ def checked_run(command: Literal["apply", "remove"], what: Compiled, document: P
     """
     run, rules = new_run(command, what), policy()
     _check_roles(rules, what.roles.names)
-    asked = {host.name: host.connection.approvals for host in what.inventory.hosts if host.connection.approvals}
+    asked = what.inventory.approvals
     if document is None:
         for need in required(rules, list(_possible(hosts)), asked):
             said = f"{command} without a plan file is refused: it needs {counted(need.approvals)} by {need.why}"

@@ -65,7 +65,7 @@ def command(
         try:
             store.record(run)
             if out:
-                out_file.write(out, plan_document(run, store.key(), asked.roles).text, "the plan")
+                out_file.write(out, plan_document(run, store.key(), asked.roles, what.inventory.approvals).text, "the plan")
         finally:  # what was read is said, also where it can't be written down
             showing.show(run, form, verbose=verbose, commands=commands, diff=diff)
     return showing.ended(run, progress.seconds)

@@ -66,7 +66,7 @@ def command(asked: Asked, plan: Path | None, all_roles: bool, out: Path | None, 
         if run is None or not yes:
             seen = _planned(jobs, what, store, left, partial(showing.asking if wet else showing.show, form=form))
             if out:
-                out_file.write(out, plan_document(seen, store.key(), sorted(names)).text, "the plan")
+                out_file.write(out, plan_document(seen, store.key(), sorted(names), what.inventory.approvals).text, "the plan")
             if run is None or seen.code != ExitCode.CHANGES or not terminal.agreed("Take this back?"):
                 return seen.code
         return carried_out(jobs, run, store, document, form, lambda hosts: _told(hosts, left))

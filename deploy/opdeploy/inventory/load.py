@@ -51,6 +51,11 @@ class Inventory:
         named = self.hosts[0].variables.get(PRACTICE) if self.hosts else None
         return Practice(str(self.path.resolve()), named.value if named else "")
 
+    @property
+    def approvals(self) -> dict[str, int]:
+        """How many it asks for, by host."""
+        return {host.name: host.connection.approvals for host in self.hosts if host.connection.approvals}
+
     def refuse(self, more: Iterable[Problem] = ()) -> None:
         """Raises InventoryError with its own problems and further ones, if there are any."""
         if problems := merged(self.problems, more):

@@ -55,6 +55,7 @@ class PlannedHost(ReportedHost):
 class PlanDocument(Report):
     schema_: Literal["opdeploy.plan/2"] = Field(SCHEMA, alias="schema")  # type: ignore[assignment]
     roles: Texts = Field(description="That the plan was limited to; empty: all.")
+    asked: dict[str, int] = Field({}, description="How many approvals the inventory asks for, by host.")
     key: str = Field(description="Which key the fingerprints were made with.")
     hosts: Sequence[PlannedHost]
     approvals: Sequence[SignedApproval] = []  # type: ignore[assignment]
@@ -66,12 +67,15 @@ class PlanDocument(Report):
         return canonical(self.model_dump(mode="json", by_alias=True, exclude=NOT_PLANNED)) + "\n"
 
 
-def plan_document(run: Run, key: bytes, roles: Sequence[str] = ()) -> PlanDocument:
-    """The plan of a run. `key` is the run store's; `roles` what ``--role`` limited it to, so that apply does the same."""
+def plan_document(run: Run, key: bytes, roles: Sequence[str] = (), asked: Mapping[str, int] = {}) -> PlanDocument:
+    """The plan of a run. `key` is the run store's; `roles` what ``--role`` limited it to, so that apply does the same; `asked`
+    the approvals that the inventory asks for, by host.
+    """
     told = document.report(run)
     hosts = [_host(host, one, key) for host, one in zip(told.hosts, run.hosts, strict=True)]
     given = {name: getattr(told, name) for name in Report.model_fields if name not in ("schema_", "hosts")}
-    planned = PlanDocument(**given, roles=tuple(roles), key=keys.name(key), hosts=hosts)
+    asked = {host.name: asked[host.name] for host in hosts if host.name in asked}
+    planned = PlanDocument(**given, roles=tuple(roles), asked=asked, key=keys.name(key), hosts=hosts)
     return planned.model_copy(update={"digest": digest(json.loads(planned.text))})
 
 
