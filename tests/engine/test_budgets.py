@@ -10,7 +10,8 @@ import pytest
 from pyinfra.api import State
 
 from opdeploy.engine import fleet
-from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
+from opdeploy.engine.fleet import Job, Progress, Task, quiet, run
+from opdeploy.engine.limits import Options
 from opdeploy.inventory import Connection, Host, Position
 from opdeploy.model import ExitCode, HostError, HostFailed, LogonRefused
 from opdeploy.planning import Desired

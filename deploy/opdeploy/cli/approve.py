@@ -223,4 +223,4 @@ def _words(document: PlanDocument, states: States, policy: Policy | None) -> Ite
             others = ", ".join(need.others(counting)) or "somebody whom the policy does not name"
             yield f"  still needed: {counted(missing)} of {others}, by {need.why}"
     for host, count in document.asked.items() if not policy else ():
-        yield f"  the inventory asks for {counted(count)} for a change of {host}: whose count, the policy of who applies it says"
+        yield f"  the inventory asks for {counted(count)} for a change of {host}: by the policy of who applies"

@@ -5,7 +5,9 @@ others. Plan, drift and snapshots only observe; `apply` makes one pyinfra operat
 """
 
 from opdeploy.engine.apply import Review, apply
-from opdeploy.engine.fleet import Job, Options, Progress, pause
+from opdeploy.engine.fleet import Job, Progress
+from opdeploy.engine.interruption import pause
+from opdeploy.engine.limits import Options
 from opdeploy.engine.observe import Observed, observe, plan, plan_snapshot
 
 __all__ = ["Job", "Observed", "Options", "Progress", "Review", "apply", "observe", "pause", "plan", "plan_snapshot"]

@@ -19,7 +19,8 @@ from pyinfra.api.state import StateStage
 from pyinfra.context import ctx_host, ctx_state
 
 from opdeploy.engine import work_log
-from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
+from opdeploy.engine.fleet import Job, Progress, Task, quiet, run
+from opdeploy.engine.limits import Options
 from opdeploy.engine.observe import host_result, items
 from opdeploy.model import SETTLED, Change, HostError, OpdeployError
 from opdeploy.planning import Managed, World, plan_one

@@ -6,14 +6,10 @@ Not `run_ops`: it lines operations up by index, so every host would wait at its 
 from __future__ import annotations
 
 import logging
-import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any
 
 import gevent
@@ -23,6 +19,8 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host as PyinfraHost
 
 from opdeploy.engine import accounts
+from opdeploy.engine.interruption import interrupted_here, pause
+from opdeploy.engine.limits import Limits, Options
 from opdeploy.inventory import Host
 from opdeploy.model import HostError, HostFailed, LogonRefused, OpdeployError
 from opdeploy.planning import Desired
@@ -37,8 +35,6 @@ PARALLEL = 40  # hosts at once
 SECOND_TRY = 60.0  # seconds before it: Windows that is just starting, or a line that is being renewed, is not there at once
 OPENING = 5.0  # seconds that an interrupted run waits for sessions that are being opened
 LOOK = 0.02
-LISTEN = 0.2  # seconds: a signal between gevent's last look for one and its wait is not heard before it wakes
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Progress = Callable[[str, int, int, str], None]
 """(host, done, of, what): called whenever a host got further."""
@@ -52,25 +48,6 @@ def quiet(host: str, done: int, total: int, what: str) -> None:
 class Job:
     host: Host
     desired: Desired
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run asks for beyond the ordinary.
-
-    Only for what reads, since a write that is cut off has an outcome nobody knows: `budget` and `host_budget`, the seconds that
-    the run and each host may take, and `second_try`, a while later, for hosts that were out of reach.
-    """
-
-    diff: bool = False
-    verify_passwords: bool = False
-    budget: float | None = None
-    host_budget: float | None = None
-    second_try: bool = False
-
-    @property
-    def asked(self) -> frozenset[str]:
-        return frozenset(name for name in ("diff", "verify_passwords") if getattr(self, name))
 
 
 @dataclass
@@ -112,39 +89,11 @@ class Task:
 Work = Callable[[State, Task], HostResult]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long a run and each of its hosts may take; it begins when this is made."""
-
-    options: Options
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def left(self) -> float:
-        return math.inf if self.options.budget is None else self.began + self.options.budget - time.monotonic()
-
-    @contextmanager
-    def in_time(self) -> Iterator[None]:
-        """One host's part of a run. Raises HostError where its time or the run's is up."""
-        left, of_host = self.left, math.inf if self.options.host_budget is None else self.options.host_budget
-        up = f"the run's time, {Duration(self.options.budget or 0)}, was up"
-        if left <= 0:
-            raise HostError(f"not begun: {up}", "give the run more time, or fewer hosts")
-        limit = gevent.Timeout(min(left, of_host) if min(left, of_host) < math.inf else None)
-        try:
-            with limit:  # no Exception: nothing on the way takes it for an error of the host
-                yield
-        except gevent.Timeout:
-            if left < of_host:
-                raise HostError(f"not read to its end: {up}", "give the run more time, or fewer hosts") from None
-            raise HostError(f"not read within {Duration(of_host)}", "is it overloaded? else give a host more time") from None
-
-
 def run(jobs: Sequence[Job], store: Store, options: Options, work: Work, progress: Progress = quiet) -> tuple[HostResult, ...]:
     """Every job's result, in the order of the jobs; all sessions are closed when it returns or is interrupted."""
     if not jobs:
         return ()
-    with _tasks(jobs, store, options) as (state, tasks), _interrupted_here():
+    with _tasks(jobs, store, options) as (state, tasks), interrupted_here():
         limits = Limits(options)
         results = _each(state, tasks, work, limits)
         again = [task for task in tasks if options.second_try and limits.left > 0 and _out_of_reach(task, results)]
@@ -187,47 +136,6 @@ def _second_try(result: HostResult, first: str) -> HostResult:
     if result.error:
         return replace(result, details=(*result.details, f"and at the first try: {first}"))
     return replace(result, warnings=(*result.warnings, f"it was read at the second try only; the first: {first}"))
-
-
-@contextmanager
-def _interrupted_here() -> Iterator[None]:
-    """What a signal raises comes to this greenlet: Python runs the handler in whichever is at work, perhaps one that closes."""
-    here, hub = gevent.getcurrent(), gevent.get_hub()
-    in_main = threading.current_thread() is threading.main_thread()
-    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
-    pending: list[BaseException] = []
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        try:
-            handlers[number](number, frame)
-        except BaseException as raised:
-            if gevent.getcurrent() is here:
-                raise
-            pending.append(raised)
-            hub.loop.run_callback(throw)
-
-    def throw() -> None:
-        if pending:
-            here.throw(pending.pop())
-
-    taken = [number for number, handler in handlers.items() if callable(handler)]
-    for number in taken:
-        signal.signal(number, heard)
-    try:
-        with closing(hub.loop.timer(LISTEN, LISTEN)) as awake:
-            awake.start(lambda: None)
-            yield
-    finally:
-        for number in taken:
-            signal.signal(number, handlers[number])
-    if pending:  # heard as the wait ended: nobody goes back to the hub
-        raise pending.pop()
-
-
-def pause(seconds: float) -> None:
-    """Waits; what ends a run ends this too."""
-    with _interrupted_here():
-        gevent.sleep(seconds)
 
 
 def _let_open(tasks: Sequence[Task]) -> None:

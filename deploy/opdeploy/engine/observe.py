@@ -12,7 +12,8 @@ from pyinfra.api import State
 from opdeploy import guard, reboots
 from opdeploy.calls import Failure, Write
 from opdeploy.commands import line
-from opdeploy.engine.fleet import Job, Options, Progress, Task, quiet, run
+from opdeploy.engine.fleet import Job, Progress, Task, quiet, run
+from opdeploy.engine.limits import Options
 from opdeploy.model import Change, HostError, Machine
 from opdeploy.planning import Observation, World, foreseen, machine
 from opdeploy.reboots import Reboot
