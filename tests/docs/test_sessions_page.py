@@ -19,8 +19,8 @@ from opdeploy.resources.service import Service
 from opdeploy.store import Store
 from opdeploy.windows import sending
 from opdeploy.windows.files import PIECE
-from opdeploy.windows.session import Limits
 from opdeploy.windows.station import PATIENCE, REQUEST, WALKS_THE_TREE
+from opdeploy.windows.winrs import Limits
 
 pytestmark = pytest.mark.slow
 

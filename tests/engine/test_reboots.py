@@ -22,7 +22,7 @@ from opdeploy.resources.base import RESTART_WINRM
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
 from opdeploy.store import Store
-from opdeploy.windows import restarts, session
+from opdeploy.windows import restarts, session, winrs
 from opdeploy.windows.station import Station
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
@@ -149,7 +149,7 @@ def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
 ) -> None:
     opened = session.open
 
-    def gone(target: session.Target, **given: Any) -> session.Session:
+    def gone(target: winrs.Target, **given: Any) -> session.Session:
         if db1.state.booted.startswith("2024-05-02"):
             return opened(target, **given)
         raise HostError("127.0.0.1: no answer")
@@ -164,7 +164,7 @@ def test_a_host_that_does_not_come_back_is_said_with_what_was_done(
 def test_a_refused_logon_is_tried_once_more_and_never_a_third_time(db1: Box, tmp_path: Path) -> None:
     tried: list[object] = []
 
-    def opener(target: session.Target, **given: Any) -> session.Session:
+    def opener(target: winrs.Target, **given: Any) -> session.Session:
         tried.append(target)
         raise LogonRefused("127.0.0.1: login refused")
 
@@ -179,7 +179,7 @@ def test_a_host_that_is_out_of_reach_for_a_while_is_looked_at_again(db1: Box, tm
     fails = iter([True, True, False])
     paused: list[float] = []
 
-    def opener(target: session.Target, **given: Any) -> session.Session:
+    def opener(target: winrs.Target, **given: Any) -> session.Session:
         if next(fails, False):
             raise HostError("127.0.0.1: no answer")
         return session.open(target, **given)

@@ -11,7 +11,7 @@ from opdeploy.calls import Call
 from opdeploy.lab.http import Server
 from opdeploy.lab.shells import Around, Output
 from opdeploy.model import Secret
-from opdeploy.windows.session import Target
+from opdeploy.windows.winrs import Target
 
 USER, PASSWORD = "Administrator", "p:ss wörd"
 

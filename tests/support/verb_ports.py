@@ -96,10 +96,10 @@ def engine(raw: bool = False, write: bool = True) -> Iterator[Port]:
 @contextmanager
 def live(write: bool = True) -> Iterator[Port]:
     """A real server: OPDEPLOY_LIVE_HOST, _USER, _PASSWORD, and for another listener than NTLM over HTTP _HTTPS=1."""
-    from opdeploy.windows import session
+    from opdeploy.windows import session, winrs
 
     https = os.environ.get("OPDEPLOY_LIVE_HTTPS") == "1"
-    target = session.Target(
+    target = winrs.Target(
         address=os.environ["OPDEPLOY_LIVE_HOST"],
         https=https,
         port=5986 if https else 5985,

@@ -9,7 +9,8 @@ from agent_host import Host, target_of
 from opdeploy.lab.certificates import Certificates, open_certificates
 from opdeploy.lab.http import Server, serve
 from opdeploy.lab.settings import Settings
-from opdeploy.windows.session import Limits, Session, open
+from opdeploy.windows.session import Session, open
+from opdeploy.windows.winrs import Limits
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from opdeploy.lab.settings import Settings
 from opdeploy.model import HostError, HostFailed, Secret, UsageError
 from opdeploy.windows import agent
 from opdeploy.windows.explain import explained
-from opdeploy.windows.session import Ended, Limits, Session, open
+from opdeploy.windows.session import Ended, Session, open
+from opdeploy.windows.winrs import Limits
 
 pytestmark = pytest.mark.slow
 SHORT = Limits(deadline=1, first_answer=1)

@@ -22,9 +22,9 @@ from opdeploy.lab.windows.state import State, dump, load
 from opdeploy.model import HostError, OpdeployError
 from opdeploy.store import Store
 from opdeploy.windows import files, sending, session
-from opdeploy.windows.session import Counters, Limits, Target
 from opdeploy.windows.station import Records, Station, batches
 from opdeploy.windows.targets import of_connection
+from opdeploy.windows.winrs import Counters, Limits, Target
 
 PIECE = 1000
 PATH = r"C:\op.msi"

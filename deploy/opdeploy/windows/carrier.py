@@ -25,8 +25,8 @@ from opdeploy.commands import line
 from opdeploy.model import OpdeployError, Secret
 from opdeploy.store import Store
 from opdeploy.windows import files, targets
-from opdeploy.windows.session import Target
 from opdeploy.windows.station import Records, Station
+from opdeploy.windows.winrs import Target
 
 POSIX_ONLY = (
     "_sudo", "_sudo_user", "_use_sudo_login", "_sudo_password", "_preserve_sudo_env", "_su_user", "_use_su_login",

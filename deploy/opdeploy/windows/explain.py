@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opdeploy.model import HostError, HostFailed, LogonRefused, OpdeployError, UsageError
 
 if TYPE_CHECKING:
-    from opdeploy.windows.session import Target
+    from opdeploy.windows.winrs import Target
 
 ACCESS_DENIED = (5, 0x80070005)
 FILE_NOT_FOUND = 0x80070002

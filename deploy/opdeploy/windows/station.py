@@ -26,7 +26,8 @@ from opdeploy.store import Store
 from opdeploy.windows import agent
 from opdeploy.windows import session as winrm_session
 from opdeploy.windows.sending import Sending, Source, opened
-from opdeploy.windows.session import Counters, Session, Target
+from opdeploy.windows.session import Session
+from opdeploy.windows.winrs import Counters, Target
 
 PATIENCE = 600.0  # seconds that a host may be out of reach while work on it goes on
 LOGONS = 2  # refused ones: Windows may not be ready when it has just started, and a third could lock the account

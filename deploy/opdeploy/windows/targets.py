@@ -8,7 +8,7 @@ from pathlib import Path
 
 from opdeploy.inventory import Connection, load
 from opdeploy.model import OpdeployError, Secret
-from opdeploy.windows.session import Target
+from opdeploy.windows.winrs import Target
 
 
 def of_connection(connection: Connection) -> Target:

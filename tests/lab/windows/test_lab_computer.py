@@ -14,8 +14,8 @@ from opdeploy.lab.windows.computer import Behaviour, Computer, LoggedOn
 from opdeploy.lab.windows.wire import request_lines
 from opdeploy.model import HostError, Secret
 from opdeploy.windows import agent
-from opdeploy.windows.session import Target
 from opdeploy.windows.session import open as open_session
+from opdeploy.windows.winrs import Target
 
 ADMIN = servers.ADMIN
 
