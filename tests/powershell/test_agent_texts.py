@@ -93,6 +93,13 @@ def test_the_runner_stands_on_a_command_line() -> None:
     assert len(line) < 1000
 
 
+def test_a_checked_installer_is_let_go_however_its_run_ends() -> None:
+    """A file that stays open in the session can't be removed, and nor can its job's folder."""
+    body = re.search(r"^\$verbs\['install\.run'\] = \{\n(.*?)^\}$", agent.source(write=True), re.MULTILINE | re.DOTALL)
+    assert body
+    assert re.search(r"\$held = [^\n]*\n    try \{\n(        [^\n]*\n)+    \}\n    finally \{ if \(\$held\)[^\n]*\n\Z", body[1])
+
+
 def test_only_one_of_the_loaders_reads_the_pipeline() -> None:
     """Both ways of reading beside each other would race for stdin."""
     assert "$input" in agent.loader()

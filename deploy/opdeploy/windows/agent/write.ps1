@@ -189,16 +189,16 @@ $verbs['job.close'] = { [CmdletBinding()] param([string]$id)
 # An installer, or what it left to be removed with. What was checked is held open, so that nobody changes it before it runs.
 $verbs['install.run'] = {
     [CmdletBinding()] param([string]$program, [string]$line, [int]$seconds, [string]$file, [string]$sha256, [string]$url, [string]$subject, [string]$issuer)
-    if ($url) {
-        [System.Net.ServicePointManager]::SecurityProtocol = 'Tls12'
-        (New-Object System.Net.WebClient).DownloadFile($url, $file)
-    }
+    if ($url) { [System.Net.ServicePointManager]::SecurityProtocol = 'Tls12'; (New-Object System.Net.WebClient).DownloadFile($url, $file) }
     $held = if ($file) { [System.IO.File]::Open($file, 'Open', 'Read', 'Read') } else { $null }
-    if ($file -and (Get-FileHash -LiteralPath $file -Algorithm SHA256).Hash -ne $sha256) { Stop-Call 'BadHash' "$file has another hash" }
-    if ($subject) {
-        $signature = Get-AuthenticodeSignature -LiteralPath $file
-        $signer = @($signature.Status; $signature.SignerCertificate | Where-Object { $_ } | ForEach-Object { $_.Subject, $_.Issuer }) -join '; '
-        if ($signer -cne "Valid; $subject; $issuer") { Stop-Call 'BadSigner' "$file is signed: $signer" }
+    try {
+        if ($file -and (Get-FileHash -LiteralPath $file -Algorithm SHA256).Hash -ne $sha256) { Stop-Call 'BadHash' "$file has another hash" }
+        if ($subject) {
+            $signature = Get-AuthenticodeSignature -LiteralPath $file
+            $signer = @($signature.Status; $signature.SignerCertificate | Where-Object { $_ } | ForEach-Object { $_.Subject, $_.Issuer }) -join '; '
+            if ($signer -cne "Valid; $subject; $issuer") { Stop-Call 'BadSigner' "$file is signed: $signer" }
+        }
+        return Invoke-Program $program $line $seconds
     }
-    try { return Invoke-Program $program $line $seconds } finally { if ($held) { $held.Dispose() } }
+    finally { if ($held) { $held.Dispose() } }
 }
