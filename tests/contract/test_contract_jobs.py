@@ -121,7 +121,7 @@ def test_a_folder_that_others_may_have_made_is_not_used(windows: Port) -> None:
 def test_a_closed_job_is_gone_and_may_be_closed_again(opened: Host) -> None:
     opened.write(calls.job_close(ID), calls.job_close(ID))
     assert opened.ask(calls.job_read(ID), calls.file_stat(FOLDER))[1] is None
-    assert opened.fails(START).id.startswith("GetAcl_PathNotFound_Exception,")
+    assert opened.fails(START).id.startswith("GetAcl_PathNotFound,")
 
 
 def ended(host: Host) -> jobs.Record:

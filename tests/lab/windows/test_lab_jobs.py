@@ -101,7 +101,7 @@ def test_only_a_job_is_a_job(id: str, ask: Ask) -> None:
 
 
 def test_a_job_that_was_not_opened_can_not_be_started(ask: Ask) -> None:
-    assert ask(calls.job_start(ID, [run()])).id.startswith("GetAcl_PathNotFound_Exception,")
+    assert ask(calls.job_start(ID, [run()])).id.startswith("GetAcl_PathNotFound,")
 
 
 def test_a_closed_job_leaves_nothing_and_may_be_closed_again(ask: Ask, computer: Computer) -> None:

@@ -64,7 +64,7 @@ def _ours(context: Context, path: str) -> None:
     if entry is None:
         text = f"Cannot find path '{path}' because it does not exist."
         type = "System.Management.Automation.ItemNotFoundException"
-        raise errors.item(text, type, "GetAcl_PathNotFound_Exception", "Get-Acl", "ObjectNotFound")
+        raise errors.item(text, type, "GetAcl_PathNotFound", "Get-Acl", "ObjectNotFound")
     pattern = str(context.source.texts["closed"]).replace(r"\z", r"\Z")
     if not re.search(pattern, files.text(context.state, entry), re.IGNORECASE):
         raise ended("NotClosed", f"{path} is open to others: it is not ours")
