@@ -1,8 +1,10 @@
 """What holds for every request, whoever answers: framing, tagged values, secrets, errors, lists."""
 
 import json
+from pathlib import Path
 
 import pytest
+import verb_ports
 from verb_ports import NO_ENGINE, Pipe, Port, engine, engine_path, model
 
 from opdeploy import calls
@@ -56,6 +58,23 @@ def test_each_call_is_answered_in_order_and_the_request_ends(pipe: Pipe) -> None
     assert pipe.said[-1] == wire.Done(1, 2)
     pipe.ask([])
     assert pipe.said == [wire.Done(2, 0)]
+
+
+@pytest.mark.skipif(not engine_path(), reason=NO_ENGINE)
+def test_the_second_loader_does_the_same() -> None:
+    with engine(raw=True) as opened:
+        assert [failure(answer).id for answer in opened.ask([not_listed("a"), not_listed("b")])] == ["opdeploy.NotListed"] * 2
+        assert failure(only(opened, not_listed("‘c’"))).message == "'‘c’' is not listed"
+
+
+def test_an_engine_that_falls_silent_ends_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = tmp_path / "pwsh"
+    silent.write_text("#!/bin/sh\nexec sleep 100\n")
+    silent.chmod(0o755)
+    monkeypatch.setenv("OPDEPLOY_PWSH", str(silent))
+    monkeypatch.setattr(verb_ports, "PATIENCE", 0.2)
+    with pytest.raises(AssertionError, match="the engine ended"), engine() as opened:
+        opened.ask([])
 
 
 def test_two_hundred_calls_are_one_request(port: Port) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -14,6 +15,7 @@ from opdeploy.model import Secret
 from opdeploy.windows import agent, wire
 
 NO_ENGINE = "no PowerShell engine here: put pwsh on the PATH or name it in OPDEPLOY_PWSH"
+PATIENCE = 120.0  # seconds, for one engine and all that it is asked
 
 
 class Port(Protocol):
@@ -74,11 +76,14 @@ def engine_path() -> str | None:
 
 @contextmanager
 def engine(raw: bool = False, write: bool = True) -> Iterator[Port]:
-    """A real PowerShell, on whatever system this is: it has no Windows behind it."""
+    """A real PowerShell, on whatever system this is: it has no Windows behind it. One that falls silent is ended."""
     command = [str(engine_path()), "-NoProfile", "-NonInteractive", "-Command", agent.loader(raw)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
+        ending = threading.Timer(PATIENCE, process.kill)
+        ending.daemon = True
+        ending.start()
 
         def send(data: bytes) -> None:
             process.stdin.write(data)
@@ -89,8 +94,12 @@ def engine(raw: bool = False, write: bool = True) -> Iterator[Port]:
             assert data, "the engine ended"
             return data
 
-        yield Pipe(send, receive, write)
-        process.stdin.close()
+        try:
+            yield Pipe(send, receive, write)
+            process.stdin.close()
+            process.wait()
+        finally:
+            ending.cancel()
 
 
 @contextmanager
