@@ -100,6 +100,11 @@ def test_a_checked_installer_is_let_go_however_its_run_ends() -> None:
     assert re.search(r"\$held = [^\n]*\n    try \{\n(        [^\n]*\n)+    \}\n    finally \{ if \(\$held\)[^\n]*\n\Z", body[1])
 
 
+def test_every_listed_cmdlet_is_told_to_stop_at_an_error() -> None:
+    """Half of them are functions of modules, which see no preference of a script that is run from a prompt."""
+    assert re.findall(r"& \$name @parameters[^)]*", agent.source(write=True)) == ["& $name @parameters -ErrorAction Stop"]
+
+
 def test_only_one_of_the_loaders_reads_the_pipeline() -> None:
     """Both ways of reading beside each other would race for stdin."""
     assert "$input" in agent.loader()

@@ -70,13 +70,13 @@ function Select-Plain($objects, [string[]]$select) {
         $row
     })
 }
-# Calls a cmdlet that a table names, with parameters that the table names.
+# Calls a cmdlet that a table names, with parameters that the table names. Told to stop at an error: a module sees no script's preference.
 function Invoke-Listed($table, [string]$name, [hashtable]$parameters, [string[]]$select) {
     if (-not $table.ContainsKey($name)) { Stop-Call 'NotListed' "'$name' is not listed" }
     foreach ($parameter in $parameters.get_Keys()) {
         if ($table[$name] -notcontains $parameter) { Stop-Call 'NotListed' "'$name -$parameter' is not listed" }
     }
-    return , (Select-Plain @(& $name @parameters) $select)
+    return , (Select-Plain @(& $name @parameters -ErrorAction Stop) $select)
 }
 # Runs a program with a command line that arrives ready quoted: 5.1 mangles quotes in arguments of its own native calls, and a
 # child that inherited our stdin would eat requests. Output comes back as bytes: only the caller knows their encoding.
