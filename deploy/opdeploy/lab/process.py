@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,14 @@ def _last_words(setup: Setup) -> str:
 
 
 def stop(directory: Path, run: dict[str, Any]) -> bool:
-    """Ends a running lab; whether it was gone in time."""
-    with contextlib.suppress(OSError):  # it ends by itself just now, or it does not: the lock tells
-        control.ask(run, "POST", "/down")
-    return folder.wait_until_free(directory, SECONDS_TO_END)
+    """Ends a running lab; whether it was gone in time, its process too: that lets go of the folder a moment before."""
+    try:
+        process = os.pidfd_open(int(run["pid"]))
+    except ProcessLookupError:  # it ended by itself just now
+        return folder.wait_until_free(directory, SECONDS_TO_END)
+    try:
+        with contextlib.suppress(OSError):  # it ends by itself just now, or it does not: the lock tells
+            control.ask(run, "POST", "/down")
+        return folder.wait_until_free(directory, SECONDS_TO_END) and bool(select.select([process], [], [], SECONDS_TO_END)[0])
+    finally:
+        os.close(process)
