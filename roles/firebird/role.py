@@ -163,6 +163,10 @@ class Settings(RoleSettings):
         return self.folder or rf"C:\Program Files\Firebird\Firebird_{self._numbers}"
 
     @property
+    def program(self) -> str:
+        return {"2.5": rf"{self.place}\bin\fbserver.exe", "3.0": rf"{self.place}\firebird.exe"}[self.version]
+
+    @property
     def configuration_file(self) -> str:
         return rf"{self.place}\firebird.conf"
 
@@ -190,7 +194,7 @@ def _package(firebird: Settings) -> Package:
         arguments=" ".join(filter(None, (*_arguments(firebird), firebird.installer.arguments))),
         secrets={**firebird.installer.secrets, **secret},
         provides_services=(SERVER, *([GUARDIAN] if firebird.guardian else [])),
-        provides_paths=(firebird.place, firebird.configuration_file),
+        provides_paths=(firebird.place, firebird.program, firebird.configuration_file),
         stops_services=(*firebird.stops_first, GUARDIAN, SERVER),
     )
 

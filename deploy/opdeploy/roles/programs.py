@@ -1,7 +1,9 @@
 """Programs of SYSTEM's that somebody else may change: refused, since whoever changes such a program is SYSTEM.
 
-Only what an inventory says is looked at: its tasks, services with a command line, access rules and folders. A folder between
-that is closed (`inherits: false`), or a deny for the same principal, keeps a rule from above away.
+Only what an inventory says is looked at: its tasks, services with a command line, programs that a package brings for its
+services, installers that lie on the host, access rules and folders. A folder between that is closed (`inherits: false`), or a
+deny for the same principal, keeps a rule from above away. But whoever may delete a folder above may rename it, with all that
+is closed in it, and make another in its place.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.base import Resource, paths_above
 from opdeploy.resources.desired import Desired, Managed
 from opdeploy.resources.directory import Directory
+from opdeploy.resources.package import Package
 from opdeploy.resources.scheduled_task import ScheduledTask
 from opdeploy.resources.service import Service
 
@@ -33,9 +36,9 @@ def in_others_hands(desired: Desired, settings: Mapping[str, Node]) -> Iterator[
     for managed in desired.resources:
         rule = managed.resource
         if isinstance(rule, AccessRule) and _lets_change(rule):
-            for what, program in _programs(resources):
+            for program, runs in _programs(resources):
                 if _reaches(rule, program, resources):
-                    yield _problem(managed, rule, what, program, settings)
+                    yield _problem(managed, rule, runs, settings)
 
 
 def _lets_change(rule: AccessRule) -> bool:
@@ -44,14 +47,25 @@ def _lets_change(rule: AccessRule) -> bool:
 
 
 def _programs(resources: list[Resource]) -> Iterator[tuple[str, str]]:
+    """Each program, and in words what runs it and as whom."""
     for one in resources:
         if isinstance(one, ScheduledTask) and one.principal and one.principal.sid in (SYSTEM, ADMINISTRATORS):
             lines = list(map(str, one.actions or ()))
         elif isinstance(one, Service) and one.command_line and _is_system(one.account):
             lines = [one.command_line]
+        elif isinstance(one, Package):
+            if one.source and one.source.path:  # its hash tells nothing of a DLL beside it
+                yield one.source.path, f"{one.label} runs {one.source.path} as an administrator"
+            lines = list(one.provides_paths) if _serves_system(one, resources) else []
         else:
             continue
-        yield from ((one.label, found) for line in lines for found in _PROGRAM.findall(line))
+        found = [program for line in lines for program in _PROGRAM.findall(line)]
+        yield from ((program, f"{one.label} runs {program} as SYSTEM") for program in found)
+
+
+def _serves_system(package: Package, resources: list[Resource]) -> bool:
+    services = [one for one in resources if isinstance(one, Service) and one.name in package.provides_services]
+    return any(_is_system(service.account) for service in services)
 
 
 def _is_system(account: Principal | None) -> bool:
@@ -60,14 +74,23 @@ def _is_system(account: Principal | None) -> bool:
 
 
 def _reaches(rule: AccessRule, program: str, resources: list[Resource]) -> bool:
-    """Whether the rule counts for the program, or for the folder that it lies in."""
+    """Whether the rule counts for the program, for the folder that it lies in, or takes a folder above away."""
     between = [path.lower() for path in (program, *paths_above(program))]
     if rule.path.lower() not in between:
         return False
     between = between[: between.index(rule.path.lower())]
+    if between and _takes_away(rule):
+        return True
     if len(between) > 1 and rule.applies_to == ("this_folder",):
         return False
     return not any(_keeps_away(one, rule, between) for one in resources)
+
+
+def _takes_away(rule: AccessRule) -> bool:
+    """Whether by it the folder, or what is directly in it, may be renamed with all that is below, closed or not."""
+    mask = rule.rights.mask if rule.rights else 0
+    itself = mask & FILE_RIGHTS["Delete"] and paths_above(rule.path)  # a drive can't be
+    return "this_folder" in rule.applies_to and bool(itself or mask & FILE_RIGHTS["DeleteSubdirectoriesAndFiles"])
 
 
 def _keeps_away(one: Resource, rule: AccessRule, between: list[str]) -> bool:
@@ -81,9 +104,11 @@ def _denied(rule: AccessRule) -> bool:
     return rule.rights is not None and rule.rights.mask & CHANGES == CHANGES
 
 
-def _problem(managed: Managed, rule: AccessRule, what: str, program: str, settings: Mapping[str, Node]) -> Problem:
+def _problem(managed: Managed, rule: AccessRule, runs: str, settings: Mapping[str, Node]) -> Problem:
     role = managed.roles[0]
     who = rule.principal.name or rule.principal.sid
-    message = f"{who} may change what is in {rule.path}, and {what} runs {program} as SYSTEM"
-    hint = "whoever changes that is SYSTEM: give ReadAndExecute there, or the program a closed folder (inherits: false, exact)"
-    return Problem(settings[role].key_at, role, message, hint)
+    message = f"{who} may change what is in {rule.path}, and {runs}"
+    closed = f"put the program into a closed folder (inherits: false, exact) beside {rule.path}, not in it"
+    return Problem(
+        settings[role].key_at, role, message, f"whoever changes that is SYSTEM: give ReadAndExecute there, or {closed}"
+    )
