@@ -324,9 +324,11 @@ def _memberships(account: Settings, itself: Principal) -> Iterator[Resource | Sc
     yield Scope(GroupMembers, itself.name)
 
 
-def _endpoint(endpoint: Endpoint, services: tuple[str, ...], itself: Principal) -> Iterator[Resource]:
+def _endpoint(endpoint: Endpoint, services: tuple[str, ...], itself: Principal) -> Iterator[Resource | Scope]:
+    """Both folders are ours whole: who may add a DLL beside an installer is an administrator once it is started."""
     for folder in filter(None, (endpoint.transcripts, endpoint.installers)):
         yield Directory(path=folder, owner=ADMINISTRATORS, inherits=False, keep_inherited=False)
+        yield Scope(AccessRule, folder)
     yield JeaEndpoint(
         name=endpoint.name,
         allowed=(itself,),

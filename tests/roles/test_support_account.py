@@ -318,6 +318,20 @@ def test_what_somebody_gave_the_account_by_hand_is_taken_again(server: Box, tmp_
     converges(tmp_path, server, wanted)
 
 
+@pytest.mark.parametrize("name", ["installers", "transcripts"])
+def test_nobody_else_is_let_into_the_endpoints_folders(server: Box, tmp_path: Path, name: str) -> None:
+    """Neither by whoever made the folder before, nor later: a DLL beside an installer is run with it."""
+    path = rf"C:\ProgramData\OP\{name}"
+    others = f"{{directory: [{{path: '{path}'}}], access_rule: [{{path: '{path}', principal: Users, rights: Modify}}]}}"
+    applied(tmp_path, job(tmp_path, server, f"resources: {others}\n"))
+    wanted = job(tmp_path, server, WHOLE)
+    applied(tmp_path, wanted)
+    assert f"- access_rule        {path} Users allow" not in plan_text(tmp_path, wanted)
+    applied(tmp_path, job(tmp_path, server, f"resources: {others}\n"))
+    assert f"- access_rule        {path} Users allow" in plan_text(tmp_path, wanted)
+    converges(tmp_path, server, wanted)
+
+
 def test_the_reason_for_an_administrator_stands_in_every_plan_and_report(server: Box, tmp_path: Path) -> None:
     wanted = job(tmp_path, server, SMALL.format(more="profile: administrator, reason: OP's Setup of 2027 runs in no endpoint"))
     reason = "an administrator, because: OP's Setup of 2027 runs in no endpoint"
