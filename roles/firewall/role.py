@@ -29,11 +29,11 @@ class Rule(FirewallRule):
     def _says_from_where(self) -> Self:
         if self.group is not None:
             raise ValueError("the group stands once, for all rules; take it out of the rule")
-        if self.absent or (self.direction, self.action) != ("inbound", "allow"):
+        if self.absent or self.direction == "outbound" or self.action == "block":
             return self
-        if self.remote_addresses is None:
+        if self.remote_addresses is None and self.direction and self.action:
             raise ValueError("an inbound allow rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
-        if (everybody := list(filter(wide, self.remote_addresses))) and not self.reason.strip():
+        if (everybody := list(filter(wide, self.remote_addresses or ()))) and not self.reason.strip():
             raise ValueError(
                 f"remote_addresses {everybody[0]} lets everybody in: name the practice's network, or say why (reason: …)"
             )

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from opdeploy.inventory import Host
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import Resource
-from opdeploy.roles import RoleSettings
+from opdeploy.resources.firewall_rule import FirewallRule
+from opdeploy.roles import RoleSettings, wide
 
 
 def _title(kind: str) -> str:
     return (sys.modules[KINDS[kind].__module__].__doc__ or "").partition("\n")[0]
 
 
+class _Kinds(RoleSettings):
+    firewall_rule: tuple[FirewallRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _lets_not_everybody_in(self) -> Self:
+        if opened := [rule.name for rule in self.firewall_rule if _is_open(rule)]:
+            raise ValueError(f"firewall_rule {opened[0]} lets everybody in: write it under firewall: rules:, with its reason")
+        return self
+
+
+def _is_open(rule: FirewallRule) -> bool:
+    """Inbound and allow may also be what the rule on the host is, where they are left out."""
+    if rule.absent or rule.direction == "outbound" or rule.action == "block":
+        return False
+    if rule.remote_addresses is None:
+        return bool(rule.direction and rule.action)  # as a new one: Any
+    return any(map(wide, rule.remote_addresses))
+
+
 if TYPE_CHECKING:
     Settings = RoleSettings
 else:
     _LISTS = {kind: (tuple[KINDS[kind], ...], Field(default=(), description=_title(kind))) for kind in KINDS}
-    Settings = create_model("Settings", __base__=RoleSettings, **_LISTS)
+    Settings = create_model("Settings", __base__=_Kinds, **_LISTS)
 
 
 def resources(settings: Settings, host: Host) -> Iterator[Resource]:

@@ -93,6 +93,12 @@ def test_the_reason_stands_in_every_plan(tmp_path: Path) -> None:
             applied(tmp_path, wanted)
 
 
+@pytest.mark.parametrize("left_out", ["direction: inbound, ", "action: allow, ", "direction: inbound, action: allow, "])
+def test_so_it_does_where_the_rule_on_the_host_says_inbound_and_allow(tmp_path: Path, left_out: str) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE.replace(left_out, '')}, remote_addresses: Any}}}}}}"
+    assert "remote_addresses Any lets everybody in" in refused(tmp_path, given)
+
+
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "'::/0'", "0.0.0.0-255.255.255.255", "128.0.0.0/1", "Internet"])
 def test_so_does_what_comes_to_the_same(tmp_path: Path, everybody: str) -> None:
     given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24, {everybody}]}}}}}}"

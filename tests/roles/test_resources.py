@@ -11,6 +11,7 @@ from opdeploy import roles
 from opdeploy.inventory import InventoryError, load
 
 AT = "host_vars/ts1.yml"
+OPEN = "resources:\n  firewall_rule: [{{name: X, direction: inbound, action: allow, protocol: TCP, local_ports: 445{0}}}]\n"
 
 
 def resources(tmp_path: Path, text: str) -> list[str]:
@@ -35,6 +36,10 @@ resources:
     assert resources(tmp_path, text) == ["event_log/Application", "reachable/updates.example:443"]
 
 
+def test_a_rule_from_a_network_can_stand_in_it(tmp_path: Path) -> None:
+    assert resources(tmp_path, OPEN.format(", remote_addresses: [10.20.0.0/24]")) == ["firewall_rule/X"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -44,6 +49,8 @@ resources:
             "resources.reachable[0].prt: no such setting\n    did you mean port?",
         ),
         ("resources:\n  reachable: { name: x }\n", "resources.reachable: expected a list"),
+        (OPEN.format(""), "resources: firewall_rule X lets everybody in: write it under firewall: rules:, with its reason"),
+        (OPEN.format(", remote_addresses: [0.0.0.0/0]"), "resources: firewall_rule X lets everybody in"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, message: str) -> None:
