@@ -167,6 +167,15 @@ class AllowedPackage(RoleSettings):
     arguments: Line = ""
     """What it is started with, such as its silent switch; the support can't change it."""
 
+    @model_validator(mode="after")
+    def _asks_nobody(self) -> Self:
+        """There is no screen in an endpoint, and whoever waits for it waits for ever."""
+        if self.file.lower().endswith(".msi") and not re.search(
+            r"(?i)(^|\s)[/-](q[nb]?|quiet|passive)(?![a-z])", self.arguments
+        ):
+            raise ValueError(f"{self.file} would wait for somebody to click: give it arguments, such as /qn /norestart")
+        return self
+
 
 class Endpoint(RoleSettings):
     """What the support does as an administrator, and nothing else: a JEA endpoint."""

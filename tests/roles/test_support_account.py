@@ -251,6 +251,10 @@ def test_no_endpoint_gives_what_was_not_asked_for(tmp_path: Path) -> None:
             r".endpoint.packages.npp.file: 'x\\npp.exe': expected the name of an .exe or .msi, without a folder",
         ),
         (
+            r"endpoint: {transcripts: 'C:\t', installers: 'C:\i', packages: {op: {file: op.msi, sha256: " + SHA + "}}}",
+            ".endpoint.packages.op: op.msi would wait for somebody to click: give it arguments, such as /qn /norestart",
+        ),
+        (
             r"endpoint: {transcripts: 'C:\t', processes: [OP.exe]}",
             ".endpoint.processes[0]: 'OP.exe': expected a process as Get-Process shows it, without .exe",
         ),
