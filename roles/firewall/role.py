@@ -14,7 +14,7 @@ from opdeploy.inventory import Host
 from opdeploy.resources.base import OPTION, Resource, Scope
 from opdeploy.resources.desired import Because
 from opdeploy.resources.firewall_rule import FirewallRule
-from opdeploy.roles import RoleSettings, keyed, told_why, wide
+from opdeploy.roles import GROUP, RoleSettings, keyed, told_why, wide
 
 
 class Rule(FirewallRule):
@@ -48,7 +48,7 @@ class Rule(FirewallRule):
 
 class Settings(RoleSettings):
     group: Annotated[str, Field(min_length=1)] = "OP"
-    """The group of all its rules, and of those that other roles make (`OP`)."""
+    """The group of its rules. Other roles' stand in `OP`, which is looked through too."""
     exact: bool = False
     """Rules in the group that no role names are removed; without it they are reported."""
     rules: Annotated[dict[str, Rule], keyed("name")] = Field(default_factory=dict)
@@ -58,4 +58,5 @@ class Settings(RoleSettings):
 def resources(firewall: Settings, host: Host) -> Iterator[Resource | Scope | Because]:
     for rule in firewall.rules.values():
         yield told_why(rule.in_group(firewall.group), rule.reason)
-    yield Scope(FirewallRule, firewall.group, firewall.exact)
+    for group in dict.fromkeys((firewall.group, GROUP)):
+        yield Scope(FirewallRule, group, firewall.exact)

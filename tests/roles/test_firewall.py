@@ -45,6 +45,14 @@ def test_a_rule_of_the_group_that_no_role_names_is_reported_and_with_exact_remov
     assert [(item.id, item.change.action) for item in removed] == [("firewall_rule/OP-In", "remove")]
 
 
+def test_the_group_of_other_roles_is_looked_through_whatever_its_own_is_called(tmp_path: Path) -> None:
+    given = f"firewall: {{rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24]}}}}}}"
+    with box() as server:
+        applied(tmp_path, job(tmp_path, server, given))
+        told = open_items(planned(tmp_path, job(tmp_path, server, "firewall: { group: Practice, exact: true }")))
+    assert [(item.id, item.change.action) for item in told] == [("firewall_rule/OP-In", "remove")]
+
+
 def test_applied_twice_it_changes_nothing_the_second_time(tmp_path: Path) -> None:
     given = f"firewall: {{exact: true, rules: {{OP-In: {{{RULE}, remote_addresses: [10.20.0.0/24]}}}}}}"
     with box() as server:
@@ -72,6 +80,7 @@ def test_a_rule_keeps_what_it_says(tmp_path: Path) -> None:
         "firewall_rule B  [firewall]\n"
         "    absent yes\n"
         "scope firewall_rule group Practice  [firewall]\n"
+        "scope firewall_rule group OP  [firewall]\n"
     )
 
 
