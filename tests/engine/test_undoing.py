@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lab_practice import HOSTS, desired_by_host
-from labs import Box, applied, box
+from labs import PASSWORD, Box, applied, box
 
 from opdeploy import engine
 from opdeploy.keeping import kept
@@ -66,7 +66,7 @@ def test_the_whole_practice_is_taken_back(name: str, practice: dict[str, Desired
 
 def test_what_was_made_goes_and_what_was_changed_gets_its_old_values(db1: Box, store: Store) -> None:
     spooler = Service(name="Spooler", start_mode="disabled", state="stopped")
-    user = LocalUser(name="op-new", full_name="OP")
+    user = LocalUser(name="op-new", full_name="OP", password=PASSWORD)
     job = db1.job([spooler, user, PORT])
     before = dump(db1.state)
     applied(store, job)
@@ -90,6 +90,17 @@ def test_what_nobody_has_a_record_of_stays_and_is_said(db1: Box, store: Store) -
     job = db1.job([Service(name="Spooler", state="running")])
     applied(store, job)
     assert back(store, job) == (Desired(()), (Left(job.desired.resources[0].resource, NO_RECORD),))
+
+
+def test_what_was_only_refused_is_not_taken_for_absent_later(db1: Box, store: Store) -> None:
+    """Nobody looked at the service, since the account that it names was not there yet."""
+    runs = Service(name="Spooler", command_line=r"D:\OP\spool.exe", grants=[{"principal": r".\op-late", "rights": ["query"]}])
+    (first,) = applied(store, db1.job([runs])).items
+    assert (first.change.actual, first.outcome) == (None, "refused")
+    job = db1.job([LocalUser(name="op-late", password=PASSWORD), runs])
+    assert applied(store, job).status == "in_sync"
+    desired, _ = back(store, job)
+    assert [(m.resource.KIND, m.resource.absent) for m in desired.resources] == [("local_user", True), ("service", False)]
 
 
 def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:

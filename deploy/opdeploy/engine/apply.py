@@ -144,9 +144,12 @@ def _told(so_far: Callable[[str], None], id: str, text: str) -> None:
 
 
 def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Callable[[], Item]) -> Item:
-    """Makes a change between its two entries in the journal. What can't be journalled is not begun, nor is what follows."""
+    """Makes a change between its two entries in the journal. What can't be journalled is not begun, nor is what follows; of
+    what is not changed (a manual step, an unknown, what is refused) only the second: nothing begins, and `found` is left to
+    the change that will.
+    """
     try:
-        if not host.stopped:
+        if not host.stopped and item.change.action != "none":
             recorder.before(host.task.name, item)
     except OpdeployError as error:
         host.stopped = f"it can't be journalled: {error.message}"
