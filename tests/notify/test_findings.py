@@ -208,6 +208,7 @@ def test_what_went_wrong_with_the_check_is_told_although_nothing_changed() -> No
     assert said
     assert (said.title, said.kind) == ("opdeploy: 1 went wrong (lab)", "failure")
     assert said.lines == ("went wrong:", "- the run store was broken", "as before: 2")
+    assert said.closing.startswith("exit code 1; ")
 
 
 def test_where_nothing_could_be_written_down_all_that_was_found_is_told() -> None:
