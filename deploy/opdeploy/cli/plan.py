@@ -77,6 +77,8 @@ def command(
 def show(file: Path, form: str) -> None:
     """Show a plan file again: the very text that plan printed when it wrote it. No host is spoken to.
 
+    What -v, --commands and --diff add to it is not in the file.
+
     It is refused where one byte of it is not as it was written. Who approved it: opdeploy approve PLAN.json --list
 
     \b
