@@ -308,6 +308,13 @@ def test_anybody_can_read_it(page: Shown, width: int, scheme: str, filters: dict
     } - ({"list", "definition-list"} if "nothing" in filters.get("q", "") else set())
 
 
+def test_it_is_dark_where_that_is_asked_for(page: Shown) -> None:
+    opened = page.anew()
+    opened.emulate_media(color_scheme="dark")
+    dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", dark))) < 64
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_anybody_can_read_it_where_its_script_does_not_run(page: Shown, scheme: str) -> None:
     opened = page.anew()
