@@ -114,11 +114,10 @@ def remembered(run: Run, before: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted({*findings(run), *(one for one in before if one.what and one.host in unread)}))
 
 
-def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> Message | None:
+def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = (), code: ExitCode | None = None) -> Message | None:
     """What is new since `before`; None where nothing is. Told every time: a host that could not be read, and what went `wrong`
-    with the check itself, which ends it as failed whatever was found.
+    with the check itself. `code`: with which it ends, where that is not the run's.
     """
-    code = ExitCode.FAILED if wrong else run.code
     now = remembered(run, before)
     unread = _unread(run)
     known = frozenset(before)
@@ -132,7 +131,7 @@ def message(run: Run, before: Sequence[Finding], wrong: Sequence[str] = ()) -> M
     return Message(
         f"opdeploy: {counts} ({_practice(run.inventory)})",
         (*(line for name, lines in sections if lines for line in _section(name, lines)), f"as before: {same}"),
-        f"exit code {int(code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
+        f"exit code {int(code or run.code)}; opdeploy history show {run.run_id}, on {run.by.rpartition('@')[2]}",
         "failure" if wrong or unread else "warning" if new else "info",
     )
 

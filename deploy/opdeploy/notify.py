@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opdeploy.findings import Finding, Message, message, remembered
-from opdeploy.model import Secret
+from opdeploy.model import ExitCode, Secret
 from opdeploy.results import Run
 from opdeploy.store import Store, telling
 
@@ -30,17 +30,24 @@ WIDER = 4 / 3  # what a text may grow by, where a service's Markdown has to esca
 
 
 def told(
-    run: Run, store: Store, urls: Sequence[Secret], say: Say, narrowed: Sequence[str] = (), wrong: Sequence[str] = ()
+    run: Run,
+    store: Store,
+    urls: Sequence[Secret],
+    say: Say,
+    narrowed: Sequence[str] = (),
+    wrong: Sequence[str] = (),
+    code: ExitCode | None = None,
 ) -> bool:
     """Tells what is new. What did not reach everybody is not taken for known: the next check says it again.
 
-    `narrowed`: what the check was limited to, in any words; such a one remembers on its own. `wrong`: what is told in any case.
+    `narrowed`: what the check was limited to, in any words; such a one remembers on its own. `wrong`: what is told in any
+    case; `code`: the exit code, where it is not the run's.
     """
     if not urls:
         return True
     scope = telling.scope(str(Path(run.inventory).resolve()), narrowed)
     before = [Finding(*row) for row in telling.last_told(store, scope)]
-    news = message(run, before, wrong)
+    news = message(run, before, wrong, code)
     if news and send(news, urls, say) < len(urls):
         return False
     telling.remember(store, run.run_id, scope, remembered(run, before))

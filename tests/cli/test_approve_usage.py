@@ -48,6 +48,11 @@ def test_a_list_is_never_taken_for_a_word(plan: Path, more: tuple[str, ...], cap
     assert capsys.readouterr().err.startswith("error: --list signs nothing\n")
 
 
+def test_what_never_ends_is_no_plan_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert approve(Path("/dev/zero"), "--list") == 64
+    assert capsys.readouterr().err.startswith("error: /dev/zero: the plan file is larger than any plan\n")
+
+
 def test_who_signs_a_link_signs_the_plan_that_it_leads_to(plan: Path) -> None:
     link = plan.parent / "for-anna.json"
     link.symlink_to(plan.name)

@@ -109,6 +109,7 @@ def test_of_a_check_that_was_killed_the_next_one_tells_once(controller: Controll
     assert f"warning: {said}\n" in first.err
     assert "did not come to its end" not in second.err
     assert [f"went wrong:\n- {said}\n" in message for message in messages] == [True, False]
+    assert ["exit code 3; " in message for message in messages] == [True, True]
 
 
 def test_a_lock_without_a_word_in_it_is_one_too(controller: Controller) -> None:

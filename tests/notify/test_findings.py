@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opdeploy.findings import Finding, Message, failure, findings, message, not_written, remembered
+from opdeploy.model import ExitCode
 from opdeploy.results import Drift, HostResult, Item, Run, Waived, WaiverUse
 
 SEEN = ("2026-11-20T03:00:00Z", "2026-11-21T03:00:00Z")
@@ -204,7 +205,7 @@ def test_a_long_reason_is_cut_and_one_that_would_move_a_terminal_is_shown() -> N
 
 
 def test_what_went_wrong_with_the_check_is_told_although_nothing_changed() -> None:
-    said = message(FIRST, findings(FIRST), ["the run store was broken"])
+    said = message(FIRST, findings(FIRST), ["the run store was broken"], ExitCode.FAILED)
     assert said
     assert (said.title, said.kind) == ("opdeploy: 1 went wrong (lab)", "failure")
     assert said.lines == ("went wrong:", "- the run store was broken", "as before: 2")

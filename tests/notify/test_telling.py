@@ -143,6 +143,7 @@ def test_a_run_store_that_was_set_aside_is_told(practice: Practice) -> None:
     done, (told,) = practice.check()
     assert (done.code, told["type"]) == (1, "failure")
     assert told["message"].startswith("went wrong:\n- the run store was broken, and a new one begins\n")
+    assert "\nexit code 1; " in told["message"]
 
 
 def test_one_host_is_not_taken_for_all(practice: Practice) -> None:

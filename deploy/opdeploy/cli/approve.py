@@ -28,7 +28,7 @@ SCHEMA = "opdeploy.approvals/1"
 MAKE_ONE = "make one: ssh-keygen -t ed25519 -f opdeploy-approval"
 States = list[tuple[SignedApproval, str]]
 LONGEST = timedelta(days=92)
-DAYS = re.compile(r"([1-9][0-9]{0,3})d")
+DAYS = re.compile(r"([1-9][0-9]{0,8})d")
 _PATH = click.Path(path_type=Path)
 
 
@@ -126,7 +126,7 @@ def _until(text: str, now: datetime) -> datetime:
 
 def _end(text: str, now: datetime) -> datetime:
     if days := DAYS.fullmatch(text):
-        return now + timedelta(days=int(days.group(1)))
+        return now + timedelta(days=min(int(days.group(1)), 9999))  # as far as any calendar goes
     try:
         return datetime.combine(datetime.strptime(text, "%Y-%m-%d"), time(23, 59, 59), UTC)
     except ValueError as error:

@@ -19,7 +19,7 @@ from opdeploy.cli.options import Asked
 from opdeploy.inventory import Host, near
 from opdeploy.model import Change, UsageError
 from opdeploy.rendering import printable
-from opdeploy.reports.plan_file import AGAIN, PlanDocument, host_differences, read_plan
+from opdeploy.reports.plan_file import AGAIN, LARGEST, PlanDocument, host_differences, read_plan
 from opdeploy.resources.desired import Desired
 from opdeploy.results import Approval, HostResult, Run
 
@@ -34,17 +34,23 @@ def check_out(path: Path) -> None:
     """Raises UsageError where a plan could not be written, or would take the place of one that somebody signed."""
     out_file.check(path)
     try:
-        signed = read_plan(path.read_bytes()).approvals
+        signed = read_plan(_content(path)).approvals
     except (OSError, UsageError):
         return
     if signed:
         raise UsageError(f"{path} is a plan that {signed[-1].by} signed: it is not overwritten", out_file.ANOTHER)
 
 
+def _content(path: Path) -> bytes:
+    """No more of it than `read_plan` needs to refuse it."""
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
+
+
 def plan_file(path: Path) -> PlanDocument:
     """Raises UsageError for one that can't be read or was altered."""
     try:
-        return read_plan(path.read_bytes())
+        return read_plan(_content(path))
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", error.hint) from error
     except OSError as error:

@@ -76,9 +76,10 @@ def check(
             finally:  # what was read is said, also where it can't be recorded
                 showing.show(run, form, verbose=verbose)
             wrong = [*filter(None, (killed, "the run store was broken, and a new one begins" if anew else ""))]
-            told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong)
-    code = showing.ended(run, progress.seconds)
-    code = code if told and not anew else ExitCode.FAILED
+            code = ExitCode.FAILED if anew else run.code
+            told = notify.told(run, store, urls, terminal.say, narrowed(asked), wrong, code)
+    showing.ended(run, progress.seconds)
+    code = code if told else ExitCode.FAILED
     unattended.say_unread(run, code)
     return code
 

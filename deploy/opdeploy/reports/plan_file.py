@@ -29,7 +29,7 @@ from opdeploy.store import keys
 
 SCHEMA: Literal["opdeploy.plan/2"] = "opdeploy.plan/2"
 AGAIN = "make the plan again: opdeploy plan --out FILE"
-LARGEST = 100_000_000  # characters; a plan of a hundred hosts has some millions
+LARGEST = 100_000_000  # bytes; a plan of a hundred hosts has some millions
 OUTSIDE = ("approvals", "digest")  # what the digest is not of
 # What only a run has to say.
 NOT_PLANNED: Any = {
