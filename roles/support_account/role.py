@@ -315,11 +315,12 @@ def _folders(account: Settings, itself: Principal) -> Iterator[Resource]:
 
     A deny from above does not take what a data folder inside allows by an entry of its own. [MS-DTYP 2.5.3.2]
     """
+    bounded = account.profile == "least_privilege"
     for path in account.data_folders:
-        yield AccessRule(path=path, principal=itself, rights="Modify", exact=True)
+        yield AccessRule(path=path, principal=itself, rights="Modify", exact=True, no_programs=bounded)
     for path in account.program_folders:
         yield AccessRule(path=path, principal=itself, rights="ReadAndExecute", exact=True)
-        if account.profile == "least_privilege":
+        if bounded:
             yield AccessRule(path=path, principal=itself, type="deny", rights=CHANGING, exact=True)
 
 

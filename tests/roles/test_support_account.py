@@ -14,7 +14,7 @@ from roles_on_lab import applied, converges, job, plan_text, planned
 from runs import run
 
 from opdeploy import roles
-from opdeploy.lab.windows import servers
+from opdeploy.lab.windows import servers, services
 from opdeploy.reports.plan_file import plan_document
 from opdeploy.resources.jea_endpoint import JeaEndpoint
 
@@ -114,6 +114,7 @@ def test_least_privilege_whole(tmp_path: Path) -> None:
         "    grants .\\op-support (<SID of .\\op-support>): query, start, stop\n"
         "access_rule D:\\OP\\gbd_common .\\op-support allow  [support_account]\n"
         "    exact yes\n"
+        "    no_programs yes\n"
         "    rights Modify\n"
         "access_rule D:\\OP\\Services .\\op-support allow  [support_account]\n"
         "    exact yes\n"
@@ -320,6 +321,19 @@ def test_what_somebody_gave_the_account_by_hand_is_taken_again(server: Box, tmp_
     assert "SeDenyNetworkLogonRight" not in told
     assert told.count("not in the inventory, user .\\op-support is exact") == 2
     converges(tmp_path, server, wanted)
+
+
+def test_no_data_folder_holds_what_runs_as_system_on_this_host(server: Box, tmp_path: Path) -> None:
+    """The inventory knows of no such service: refused before the rule is made, and once it came later."""
+    wanted = job(tmp_path, server, WHOLE)
+    said = r"refused: the service OPMsg runs D:\OP\gbd_common\opmsg.exe as SYSTEM, and whoever may change that is SYSTEM"
+    services.create(server.state, "OPMsg", r'"D:\OP\gbd_common\opmsg.exe" -run')
+    (rule,) = (item for item in applied(tmp_path, wanted).items if item.id.startswith(r"access_rule/D:\OP\gbd_common "))
+    assert (rule.outcome, said in rule.error) == ("failed", True)
+    services.delete(server.state, "OPMsg")
+    converges(tmp_path, server, wanted)
+    services.create(server.state, "OPMsg", r"D:\OP\gbd_common\opmsg.exe")
+    assert said in plan_text(tmp_path, wanted)
 
 
 @pytest.mark.parametrize("name", ["installers", "transcripts"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+_PROGRAM = re.compile(r"[A-Za-z]:\\[^\"<>|?*:/]*?\.(?:exe|com|cmd|bat|ps1|vbs|js|dll|jar)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[^\s\"]+")
 
 
@@ -28,6 +29,11 @@ def argument(text: str) -> str:
 def line(*arguments: str) -> str:
     """Several arguments as one line."""
     return " ".join(argument(one) for one in arguments)
+
+
+def programs(line: str) -> list[str]:
+    """Every program, script and library that a line names by its full path, quoted or not."""
+    return _PROGRAM.findall(line)
 
 
 def program(line: str) -> tuple[str, str] | None:

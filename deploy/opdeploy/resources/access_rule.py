@@ -20,8 +20,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
-from opdeploy.calls import Write, file_stat, sddl_read, sddl_write
-from opdeploy.formats import sddl
+from opdeploy.calls import Write, cim_read, file_stat, sddl_read, sddl_write
+from opdeploy.formats import command_line, sddl
 from opdeploy.formats.sddl import Ace, SecurityDescriptor
 from opdeploy.model import Change, Machine, NotOurs, Principal, Unknown
 from opdeploy.resources import access
@@ -65,6 +65,8 @@ class AccessRule(Scoped):
     """Whether it reaches everything below a folder or only what is directly in it."""
     exact: Option = False
     """This principal has no other rule of its own there."""
+    no_programs: Option = False
+    """Refused where a service that runs as LocalSystem has its program there: whoever may change that is SYSTEM."""
 
     @model_validator(mode="after")
     def _sensible(self, info: ValidationInfo) -> Self:
@@ -101,7 +103,12 @@ class AccessRule(Scoped):
         return "it had some of these rights before: look at its list" if found else self.gone()
 
     def reads(self) -> Reads:
-        return {"sddl": sddl_read(self.path), "stat": file_stat(self.path)}
+        programs = {"programs": cim_read("root/cimv2", "Win32_Service", ["Name", "PathName"])} if self._spares_programs else {}
+        return {"sddl": sddl_read(self.path), "stat": file_stat(self.path), **programs}
+
+    @property
+    def _spares_programs(self) -> bool:
+        return self.no_programs and self.type == "allow" and not self.absent
 
     def actual(self, answers: Answers) -> Self | None:
         found, folder = access.descriptor(self.path, answers), _is_folder(answers)
@@ -153,11 +160,20 @@ class AccessRule(Scoped):
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         if self.type == "deny" or change.action == "remove" or (change.actual is None and change.action == "none"):
             return ""
+        if self._spares_programs and (runs := next(self._programs(answers), "")):
+            return f"refused: {runs} as SYSTEM, and whoever may change that is SYSTEM"
         found, folder = access.descriptor(self.path, answers), _is_folder(answers)
         after = found if change.action == "none" else self.applied_to(found, folder)
         if reasons := self._masking(after, folder):
             return NotOurs(f"masked by deny: {'; '.join(reasons)}")
         return ""
+
+    def _programs(self, answers: Answers) -> Iterator[str]:
+        """What runs as SYSTEM from this folder or below it, closed in between or not: who may rename a folder has all of it."""
+        for row in answers.programs:
+            for program in command_line.programs(row["PathName"] or ""):
+                if self.path.lower() in map(str.lower, (program, *paths_above(program))):
+                    yield f"the service {row['Name']} runs {program}"
 
     def _masking(self, found: SecurityDescriptor, folder: bool) -> list[str]:
         """Who is denied what of the wanted, the principal or those who are everybody."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from opdeploy.formats.command_line import programs
 from opdeploy.formats.sddl import FILE_RIGHTS
 from opdeploy.inventory import Node, Problem
 from opdeploy.model import Principal
@@ -26,7 +27,6 @@ SYSTEM, ADMINISTRATORS = "S-1-5-18", "S-1-5-32-544"
 CHANGES = FILE_RIGHTS["Write"] & ~FILE_RIGHTS["WriteExtendedAttributes"] & ~FILE_RIGHTS["WriteAttributes"]
 CHANGES |= FILE_RIGHTS["Delete"] | FILE_RIGHTS["DeleteSubdirectoriesAndFiles"]
 CHANGES |= FILE_RIGHTS["ChangePermissions"] | FILE_RIGHTS["TakeOwnership"]
-_PROGRAM = re.compile(r"[A-Za-z]:\\[^\"<>|?*:/]*?\.(?:exe|com|cmd|bat|ps1|vbs|js|dll|jar)\b", re.IGNORECASE)
 _OF_WINDOWS = re.compile(r"S-1-5-(18|19|20|32-544|80-.*)|S-1-3-[01]")  # SYSTEM, services' own accounts, Administrators, owners
 
 
@@ -59,7 +59,7 @@ def _programs(resources: list[Resource]) -> Iterator[tuple[str, str]]:
             lines = list(one.provides_paths) if _serves_system(one, resources) else []
         else:
             continue
-        found = [program for line in lines for program in _PROGRAM.findall(line)]
+        found = [program for line in lines for program in programs(line)]
         yield from ((program, f"{one.label} runs {program} as SYSTEM") for program in found)
 
 

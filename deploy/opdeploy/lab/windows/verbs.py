@@ -26,6 +26,7 @@ from opdeploy.lab.windows import (
     programs,
     registry,
     sddl,
+    services,
     sql,
 )
 from opdeploy.lab.windows.accounts import Token
@@ -152,6 +153,13 @@ def cim_read(context: Context, given: Arguments) -> list[Json]:
     return [{name: row[name] for name in select if name in row} for row in CLASSES[what](context)]
 
 
+def _system_services(context: Context) -> list[Json]:
+    """Win32_Service of those that run as LocalSystem."""
+    keys = services.all_services(context.state)
+    keys = [key for key in keys if (registry.value(key, "ObjectName") or "LocalSystem").lower().endswith("system")]
+    return [{"Name": key["name"], "PathName": registry.value(key, "ImagePath")} for key in keys]
+
+
 def _user_accounts(context: Context) -> list[Json]:
     """Win32_UserAccount of local accounts."""
     users = context.state.users.items()
@@ -177,6 +185,7 @@ _GET_INSTANCE = "Microsoft.Management.Infrastructure.CimCmdlets.GetCimInstanceCo
 _POLICY = ("RSOP_UserPrivilegeRight", "RSOP_RestrictedGroup", "RSOP_RegistryPolicySetting")
 CLASSES: dict[str, Callable[[Context], list[Json]]] = {
     "root/cimv2 Win32_OperatingSystem": lambda context: [{"LastBootUpTime": context.state.booted}],
+    "root/cimv2 Win32_Service": _system_services,
     "root/cimv2 Win32_UserAccount": _user_accounts,
     "root/SecurityCenter2 AntiVirusProduct": _antivirus,
     **{f"root/rsop/computer {name}": _resultant_set(name) for name in _POLICY},

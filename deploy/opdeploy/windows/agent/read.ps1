@@ -13,10 +13,10 @@ $reading = @{
 $verbs['cmdlet.read'] = { [CmdletBinding()] param([string]$name, [hashtable]$parameters = @{}, [string[]]$select)
     return , (Invoke-Listed $reading $name $parameters $select)
 }
-# The CIM classes that may be read, some in part: when Windows started; whether a local password ever expires (unfiltered, a member of a
-# domain would list the domain's users); what a group policy has set, for rights, groups, registry; the antivirus of a workstation.
+# The CIM classes that may be read, some in part: docs/security.md says why. Unfiltered, a member of a domain would list the domain's users.
 $classes = @{
     'root/cimv2 Win32_OperatingSystem' = ''
+    'root/cimv2 Win32_Service' = "StartName LIKE '%System'"
     'root/cimv2 Win32_UserAccount' = 'LocalAccount=TRUE'
     'root/rsop/computer RSOP_UserPrivilegeRight' = ''
     'root/rsop/computer RSOP_RestrictedGroup' = ''
