@@ -78,12 +78,6 @@ def test_a_failed_write_leaves_out_the_rest_of_the_writes_and_reads_go_on(sessio
     assert host.ran == ["write", "fail", "echo"]
 
 
-def test_progress_is_told(session: Session) -> None:
-    told: list[tuple[int, int]] = []
-    session.ask([echo("a"), echo("b")], progress=lambda done, of: told.append((done, of)))
-    assert told == [(1, 2), (2, 2)]
-
-
 def test_no_calls_are_no_request(session: Session, server: Server) -> None:
     assert session.ask([]) == []
     assert actions(server) == ["Create", "Command"]

@@ -59,7 +59,6 @@ def apply(
     store: Store,
     recorder: Recorder,
     review: Review | None = None,
-    options: Options = Options(),
     progress: Progress = quiet,
 ) -> tuple[HostResult, ...]:
     """Every host's changes with their outcomes. A host that `review` finds stale is left untouched and says in what."""
@@ -73,7 +72,7 @@ def apply(
         done = _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
         return _left_word(task, done, recorder)
 
-    return run(jobs, store, options, work)
+    return run(jobs, store, Options(), work)
 
 
 def _afterwards(state: State, task: Task, result: HostResult, recorder: Recorder, progress: Progress) -> HostResult:

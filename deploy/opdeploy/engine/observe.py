@@ -70,9 +70,7 @@ def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResul
     )
 
 
-def observe(
-    jobs: Sequence[Job], store: Store, options: Options = Options(), progress: Progress = quiet
-) -> tuple[Observed, ...]:
+def observe(jobs: Sequence[Job], store: Store, progress: Progress = quiet) -> tuple[Observed, ...]:
     """Every host's raw answers to all that its desired state asks."""
     found: dict[str, Observation] = {}
 
@@ -83,7 +81,7 @@ def observe(
         progress(task.name, 1, 1, "read")
         return host_result(task, ())
 
-    results = run(jobs, store, options, work, progress)
+    results = run(jobs, store, Options(), work, progress)
     return tuple(Observed(job, found.get(job.host.name, {}), result) for job, result in zip(jobs, results, strict=True))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,10 +28,6 @@ class Ended:
     exit_code: int
     stdout: str
     stderr: str
-
-
-Progress = Callable[[int, int], None]
-"""Called with how many answers came, of how many."""
 
 
 def open(target: Target, *, write: bool = False, settings: Limits | None = None, raw: bool = False) -> Session:
@@ -83,16 +79,10 @@ class Session:
         self._shell.stop()
         self._connection.log_out()
 
-    def ask(
-        self, calls: Sequence[Call], *, writes: int = 0, deadline: float | None = None, progress: Progress | None = None
-    ) -> list[Answer]:
+    def ask(self, calls: Sequence[Call], *, writes: int = 0, deadline: float | None = None) -> list[Answer]:
         """One answer a call, in the calls' order. The first `writes` calls change the host; when one of them fails, the
         rest of them are SKIPPED and the calls after them are still asked. Raises HostError."""
-        found: dict[int, Answer] = {}
-        for index, answer in self.answers(calls, writes=writes, deadline=deadline):
-            found[index] = answer
-            if progress:
-                progress(len(found), len(calls))
+        found = dict(self.answers(calls, writes=writes, deadline=deadline))
         return [found[index] for index in range(len(calls))]
 
     def answers(self, calls: Sequence[Call], *, writes: int = 0, deadline: float | None = None) -> Iterator[tuple[int, Answer]]:
