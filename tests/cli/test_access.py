@@ -14,7 +14,7 @@ from opdeploy.cli.ending import run
 from opdeploy.cli.place import Place
 from opdeploy.lab.windows import accounts, servers
 from opdeploy.lab.windows.events import logged
-from opdeploy.model import ExitCode
+from opdeploy.model import ExitCode, HostError
 
 SID = "S-1-5-21-1-2-3-1005"
 LOGON = {
@@ -98,3 +98,15 @@ def test_a_host_that_does_not_answer_is_no_empty_report(practice: Path, capsys: 
 def test_wrong_usage(practice: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert access(practice, *arguments) == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_what_a_host_says_of_itself_is_nothing_that_a_terminal_obeys(
+    practice: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: object, **named: object) -> None:
+        raise HostError("WinRM answered with fault 0x00000005: \x1b[2J", "\x1b]0;mine\x07")
+
+    monkeypatch.setattr("opdeploy.windows.winrs.Connection.do", broken)
+    assert access(practice, "db1") == ExitCode.UNKNOWN
+    told = capsys.readouterr().err
+    assert "error: db1: WinRM answered with fault 0x00000005: \\u001b[2J\n    \\u001b]0;mine\\u0007\n" in told

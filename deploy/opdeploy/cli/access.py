@@ -15,7 +15,7 @@ from opdeploy.cli.options import Asked
 from opdeploy.cli.times import since_when
 from opdeploy.engine import Job, observe
 from opdeploy.inventory import near
-from opdeploy.model import ExitCode, Unknown, UsageError
+from opdeploy.model import ExitCode, OpdeployError, Unknown, UsageError
 from opdeploy.planning import Observation
 from opdeploy.reports.access import Access, as_csv, as_html, as_json, as_junit, as_text
 from opdeploy.reports.access_events import AccessEvents
@@ -61,12 +61,12 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
     with closing(run_store.opened(asked, what.inventory)) as store, terminal.Progress() as progress:
         (seen,) = observe([replace(job, desired=Desired((Managed(asks),)))], store, progress=progress)
     if seen.result.error:
-        terminal.say(f"error: {host}: {seen.result.error}" + (f"\n    {seen.result.hint}" if seen.result.hint else ""))
+        terminal.error(OpdeployError(f"{host}: {seen.result.error}", seen.result.hint))
         return seen.result.code
     try:
         told = _told(host, asks, seen.observation)
     except Unknown as unknown:
-        terminal.say(f"error: {host}: its Security log could not be read: {unknown.reason}")
+        terminal.error(OpdeployError(f"{host}: its Security log could not be read: {unknown.reason}"))
         return ExitCode.UNKNOWN
     terminal.write({"text": as_text, "html": as_html, "json": _json, "csv": as_csv, "junit": as_junit}[form](told))
     return ExitCode.OK

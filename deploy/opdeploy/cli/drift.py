@@ -63,7 +63,7 @@ def check(
     store, anew = unattended.opened(run_store.allowed(asked.store) or default_folder(), to_people=bool(urls))
     with closing(store), alone(store.folder, run) as killed:
         if killed:
-            terminal.say(f"warning: {killed}")
+            terminal.warning(killed)
         run_store.check(store, what.inventory)
         with terminal.Progress() as progress:
             hosts = planned([Job(host, desired) for host, desired in what.hosts], store, wanted, progress)

@@ -24,7 +24,7 @@ def planned(jobs: Sequence[Job], directory: Path, store: Store, options: Options
     snapshots = _read(directory)
     known = {job.host.name for job in jobs}
     if others := sorted(snapshots.keys() - known):
-        terminal.say(f"warning: {directory} also has snapshots of hosts that were not asked for: {', '.join(others)}")
+        terminal.warning(f"{directory} also has snapshots of hosts that were not asked for: {', '.join(others)}")
     return tuple(_planned(job, snapshots.get(job.host.name), directory, store, options) for job in jobs)
 
 

@@ -69,7 +69,7 @@ def command(asked: Asked, snapshots: Path | None, out: Path | None, form: str) -
     terminal.write(f"{out}\n" if out else text)
     for host in hosts:
         if host.error:
-            terminal.say(f"warning: {host.name} was not read: {host.reason}" + (f"\n    {host.hint}" if host.hint else ""))
+            terminal.warning(f"{host.name} was not read: {host.reason}", host.hint)
     return showing.ended(run, progress.seconds)
 
 

@@ -15,7 +15,7 @@ from opdeploy.cli.compiled import Compiled, compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Observed, observe
 from opdeploy.inventory import near
-from opdeploy.model import ExitCode, UsageError
+from opdeploy.model import ExitCode, OpdeployError, UsageError
 from opdeploy.planning import first_reads
 from opdeploy.rendering import timestamp
 from opdeploy.store import snapshots
@@ -59,7 +59,7 @@ def take(asked: Asked, hosts: tuple[str, ...], out: Path) -> ExitCode:
         terminal.write(f"{path}\n")
     failed = replace(new_run("plan", what), hosts=tuple(one.result for one in observed if one.result.error))
     for host in failed.hosts:
-        terminal.say(f"error: {host.name}: {host.error}" + (f"\n    {host.hint}" if host.hint else ""))
+        terminal.error(OpdeployError(f"{host.name}: {host.error}", host.hint))
     showing.ended(replace(failed, hosts=tuple(one.result for one in observed)), progress.seconds)
     return failed.code
 

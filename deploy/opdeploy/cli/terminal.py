@@ -108,18 +108,26 @@ def say(text: str) -> None:
 
 
 def error(failed: OpdeployError) -> None:
-    """An inventory's problems name their places themselves; any other error is introduced as one.
-
-    It may quote a file that somebody sent: a terminal is given nothing to obey.
-    """
+    """An inventory's problems name their places themselves; any other error is introduced as one."""
     from opdeploy.inventory import InventoryError
-    from opdeploy.rendering import printable
 
     if isinstance(failed, InventoryError):
         say(failed.message)
-        return
-    hint = f"\n    {failed.hint}" if failed.hint else ""
-    say("\n".join(printable(line) for line in f"error: {failed.message}{hint}".split("\n")))
+    else:
+        _introduced("error", failed.message, failed.hint)
+
+
+def warning(message: str, hint: str = "") -> None:
+    """What is to be known, and ends nothing."""
+    _introduced("warning", message, hint)
+
+
+def _introduced(word: str, message: str, hint: str) -> None:
+    """It may quote a host, or a file that somebody sent: a terminal is given nothing to obey."""
+    from opdeploy.rendering import printable
+
+    text = f"{word}: {message}" + (f"\n    {hint}" if hint else "")
+    say("\n".join(map(printable, text.split("\n"))))
 
 
 def interactive() -> bool:

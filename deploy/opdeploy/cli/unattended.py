@@ -98,9 +98,10 @@ def opened(folder: Path, to_people: bool) -> tuple[Store, bool]:
     aside = database.aside(folder)
     anew = bool(aside) and not has_spoken(store, to_people)
     if anew:
-        terminal.say(f"error: the run store was broken: it is set aside as {aside.pop()}, and a new one begins\n{LOST}")
+        said = f"the run store was broken: it is set aside as {aside.pop()}, and a new one begins\n{LOST}"
+        terminal.error(OpdeployError(said))
     for path in aside:
-        terminal.say(f"warning: a broken run store lies in {path}: restore it from a backup, or delete it")
+        terminal.warning(f"a broken run store lies in {path}: restore it from a backup, or delete it")
     return store, anew
 
 
