@@ -65,6 +65,14 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: _NAMED.get(found[0], f"\\u{ord(found[0]):04x}"), text)
 
 
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines, each cell as wide as the widest of its column."""
+    told = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*told, strict=True)]
+    for row in told:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
 def plain(value: Any) -> Any:
     """A value as documents and records have it: plain where it is plain, lists of such, else the text of `show`."""
     if value is None or isinstance(value, bool | int | float):

@@ -16,7 +16,7 @@ from opdeploy.cli import options, showing, terminal
 from opdeploy.cli.times import since_when
 from opdeploy.inventory import near
 from opdeploy.model import OpdeployError, UsageError
-from opdeploy.rendering import printable
+from opdeploy.rendering import columns, printable
 from opdeploy.reports import past
 from opdeploy.reports.text import OUTCOMES, SIGNS, Detail, minute
 from opdeploy.results import Command
@@ -160,17 +160,14 @@ def _head(run: PastRun) -> Iterator[str]:
 
 
 def _table(found: Sequence[Listed]) -> Iterator[str]:
-    rows = [_row(one) for one in found]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for one, row in zip(found, rows, strict=True):
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    for one, line in zip(found, columns([_row(one) for one in found]), strict=True):
+        yield line
         yield from map(_change_line, one.changes)
 
 
 def _row(one: Listed) -> tuple[str, ...]:
     run = one.run
-    told = (run.run_id, minute(run.created_at), run.command, run.by, one.inventory, _ended(run), _told(one))
-    return tuple(printable(cell) for cell in told)
+    return (run.run_id, minute(run.created_at), run.command, run.by, one.inventory, _ended(run), _told(one))
 
 
 def _ended(run: PastRun) -> str:

@@ -14,7 +14,7 @@ from opdeploy.cli import options, terminal
 from opdeploy.inventory import near
 from opdeploy.inventory.problems import shown
 from opdeploy.model import OpdeployError, UsageError
-from opdeploy.rendering import printable
+from opdeploy.rendering import columns, printable
 
 OWN = Path(__file__).parents[3] / "docs" / "runbooks"
 SCHEMA = "opdeploy.runbooks/1"
@@ -119,6 +119,4 @@ def _table(runbooks: Sequence[Runbook]) -> Iterator[str]:
     for book in runbooks:
         first, *others = book.symptoms
         rows += [(book.id, book.title, first), *(("", "", other) for other in others)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    return columns(rows)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from opdeploy import __version__
-from opdeploy.rendering import printable
+from opdeploy.rendering import columns, printable
 from opdeploy.reports.csv import table
 from opdeploy.reports.html import page
 from opdeploy.reports.junit import Case, suites
@@ -59,11 +59,9 @@ def as_text(told: Access) -> str:
 def _lines(told: Access) -> Iterator[str]:
     yield f"{printable(told.host)}: {printable(told.account)} since {_time(told.since)} UTC, {_counted(told)}"
     yield ""
-    rows = [COLUMNS, *told.rows]
-    widths = [max(len(printable(row[index])) for row in rows) for index in range(len(COLUMNS))]
     below = [[], *(session.work for session in told.sessions)]
-    for row, work in zip(rows, below, strict=True):
-        yield "  ".join(f"{printable(cell):<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+    for line, work in zip(columns([COLUMNS, *told.rows]), below, strict=True):
+        yield line
         yield from (f"    {_time(one.at)}  {printable(one.what)}" for one in work)
     yield ""
     yield from told.notes
