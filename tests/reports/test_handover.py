@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 
 from cases import SERVER
 from opdeploy.model import Change, NotOurs, Principal, Property, Secret
-from opdeploy.reports.handover import KINDS, SECTIONS, Handover, as_html, as_json, handover
+from opdeploy.reports.handover import SECTIONS, Handover, as_html, as_json, handover
+from opdeploy.reports.handover_kinds import KINDS
 from opdeploy.resources import KINDS as ALL_KINDS
 from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.environment_variable import EnvironmentVariable
