@@ -66,7 +66,7 @@ def apply(
     def work(state: State, task: Task) -> HostResult:
         progress(task.name, 0, 1, "reading")
         task.connect()
-        planned = host_result(task, items(task.job, task.station.around(), store))
+        planned = host_result(task.job, task.station.observation, items(task.job, task.station.around(), store))
         if stale := list(review(planned) if review else ()):
             return replace(planned, items=(), error=STALE, details=tuple(stale), error_status="failed")
         done = _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
@@ -112,7 +112,8 @@ def _tried_again(state: State, task: Task, before: HostResult, recorder: Recorde
     """What failed, and what needs it, once more after Windows was started anew."""
     open_ids = {item.id for item in before.items if item.outcome in ("failed", "not_reached")}
     world = task.station.observe(task.job.desired, task.station.options)
-    now = host_result(task, tuple(item for item in items(task.job, world, recorder.store) if item.id in open_ids))
+    found = tuple(item for item in items(task.job, world, recorder.store) if item.id in open_ids)
+    now = host_result(task.job, task.station.observation, found)
     again = {item.id: item for item in _changed(state, task, now, recorder, progress).items}
     return replace(before, items=tuple(_settled(item, again.get(item.id)) for item in before.items))
 
@@ -134,7 +135,8 @@ def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, 
         host.items.append(_journalled(recorder, host, item, partial(_outcome, state, host, item, operations.get(number))))
     progress(task.name, len(open_items), len(open_items), "applied")
     settled = {item.id: item for item in host.items}
-    return replace(host_result(task, ()), items=tuple(settled.get(item.id) or _still(item, host) for item in planned.items))
+    found = tuple(settled.get(item.id) or _still(item, host) for item in planned.items)
+    return host_result(task.job, task.station.observation, found)
 
 
 def _told(so_far: Callable[[str], None], id: str, text: str) -> None:

@@ -14,12 +14,11 @@ from opdeploy.calls import Failure, Write
 from opdeploy.commands import line
 from opdeploy.engine.fleet import Job, Progress, Task, quiet, run
 from opdeploy.engine.limits import Options
-from opdeploy.model import Change, HostError, Machine
+from opdeploy.model import Change, HostError
 from opdeploy.planning import Observation, World, foreseen, machine
 from opdeploy.reboots import Reboot
 from opdeploy.results import Evidence, HostResult, Item
 from opdeploy.store import Store, keys
-from opdeploy.windows.station import Records
 
 NOT_YET = "<known after apply>"
 
@@ -39,7 +38,7 @@ def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progre
     def work(state: State, task: Task) -> HostResult:
         progress(task.name, 0, 1, "reading")
         task.connect()
-        result = host_result(task, items(task.job, task.station.around(), store))
+        result = host_result(task.job, task.station.observation, items(task.job, task.station.around(), store))
         progress(task.name, 1, 1, "planned")
         return replace(result, evidence=Evidence(answers=digest(task.station.observation, store)))
 
@@ -53,21 +52,13 @@ def digest(observation: Observation, store: Store) -> str:
 
 
 def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResult:
-    """The same plan from answers on disk. What they do not hold is unknown, for that reason."""
-    records = Records(store, job.host.name)
-    for managed in job.desired.resources:
-        observation |= records.answers(managed.resource.reads().values())
+    """The same plan from answers on disk and the store's. What they do not hold is unknown, for that reason."""
     try:
         world = World(machine(observation), observation, guard.Session(job.host.connection.port))
     except HostError as error:
         return HostResult(job.host.name, error=error.message, hint=error.hint, error_status=error.status)
-    return HostResult(
-        job.host.name,
-        items(job, world, store),
-        world.machine,
-        reboot=Reboot(reboots.pending(observation), policy=job.host.connection.reboot),
-        evidence=Evidence(answers=digest(observation, store)),
-    )
+    result = host_result(job, observation, items(job, world, store))
+    return replace(result, evidence=Evidence(answers=digest(observation, store)))
 
 
 def observe(jobs: Sequence[Job], store: Store, progress: Progress = quiet) -> tuple[Observed, ...]:
@@ -79,16 +70,15 @@ def observe(jobs: Sequence[Job], store: Store, progress: Progress = quiet) -> tu
         task.connect()
         found[task.name] = dict(task.station.observation)
         progress(task.name, 1, 1, "read")
-        return host_result(task, ())
+        return host_result(task.job, task.station.observation, ())
 
     results = run(jobs, store, Options(), work, progress)
     return tuple(Observed(job, found.get(job.host.name, {}), result) for job, result in zip(jobs, results, strict=True))
 
 
-def host_result(task: Task, found: tuple[Item, ...]) -> HostResult:
-    known: Machine = machine(task.station.observation)
-    told = Reboot(reboots.pending(task.station.observation), policy=task.job.host.connection.reboot)
-    return HostResult(task.name, found, known, reboot=told)
+def host_result(job: Job, observation: Observation, found: tuple[Item, ...]) -> HostResult:
+    told = Reboot(reboots.pending(observation), policy=job.host.connection.reboot)
+    return HostResult(job.host.name, found, machine(observation), reboot=told)
 
 
 def items(job: Job, world: World, store: Store) -> tuple[Item, ...]:
