@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 import click
 
 from opdeploy.cli import options, run_store, terminal
-from opdeploy.cli.compiled import Compiled, compiled
+from opdeploy.cli.compiled import compiled
 from opdeploy.cli.options import Asked
 from opdeploy.cli.times import since_when
 from opdeploy.engine import Job, observe
-from opdeploy.inventory import near
 from opdeploy.model import ExitCode, OpdeployError, Unknown, UsageError
 from opdeploy.planning import Observation
 from opdeploy.reports.access import Access, as_csv, as_html, as_json, as_junit, as_text
@@ -56,7 +55,7 @@ def report(asked: Asked, host: str, since: str, account: str | None, form: str) 
     """
     begin = since_when(since, datetime.now(UTC))
     what = compiled(asked)
-    job = _job(what, host)
+    job = Job(*what.host(host))
     asks = AccessEvents(account=_named(account) if account else _account(job), since=begin)
     with closing(run_store.opened(asked, what.inventory)) as store, terminal.Progress() as progress:
         (seen,) = observe([replace(job, desired=Desired((Managed(asks),)))], store, progress=progress)
@@ -81,13 +80,6 @@ def _told(host: str, asks: AccessEvents, observation: Observation) -> Access:
 
 def _json(told: Access) -> str:
     return json.dumps(as_json(told), indent=2) + "\n"
-
-
-def _job(what: Compiled, name: str) -> Job:
-    hosts = {host.name: Job(host, desired) for host, desired in what.hosts}
-    if name not in hosts:
-        raise UsageError(f"no host {name} in {what.inventory.path}", near(name, hosts) or f"there are: {', '.join(hosts)}")
-    return hosts[name]
 
 
 def _named(account: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opdeploy.cli.options import Asked
-from opdeploy.inventory import Host, Inventory, read, select
+from opdeploy.inventory import Host, Inventory, near, read, select
+from opdeploy.model import UsageError
 from opdeploy.rendering import timestamp
 from opdeploy.resources.desired import Desired
 from opdeploy.results import Command, HostResult, Run
@@ -30,6 +31,13 @@ class Compiled:
     @property
     def sources(self) -> str:
         return sources(self.inventory, self.roles)
+
+    def host(self, name: str) -> tuple[Host, Desired]:
+        """Raises UsageError where none of the chosen hosts has this name."""
+        known = {host.name: (host, desired) for host, desired in self.hosts}
+        if name not in known:
+            raise UsageError(f"no host {name} in {self.inventory.path}", near(name, known) or f"there are: {', '.join(known)}")
+        return known[name]
 
 
 def compiled(asked: Asked, environment: Mapping[str, str] = os.environ) -> Compiled:

@@ -10,8 +10,7 @@ import yaml
 from opdeploy.cli import options, terminal
 from opdeploy.cli.compiled import Compiled, compiled
 from opdeploy.cli.options import Asked
-from opdeploy.inventory import Host, as_written, near
-from opdeploy.model import UsageError
+from opdeploy.inventory import Host, as_written
 from opdeploy.rendering import printable
 
 SCHEMA = "opdeploy.inventory/1"
@@ -74,10 +73,7 @@ def show(asked: Asked, host: str, form: str) -> None:
       opdeploy inventory show db1.example -i inventories/lab
     """
     found = compiled(asked)
-    one = next((each for each, _ in found.hosts if each.name == host), None)
-    if one is None:
-        names = [each.name for each, _ in found.hosts]
-        raise UsageError(f"no host {host} in {asked.inventory}", near(host, names) or f"there are: {', '.join(names)}")
+    one, _ = found.host(host)
     told = _summary(one, found) | {"connection": _connection(one), "variables": _variables(one)}
     if form == "json":
         terminal.document({"schema": SCHEMA, "inventory": str(asked.inventory), "hosts": [told]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +10,9 @@ from pathlib import Path
 import click
 
 from opdeploy.cli import options, run_store, showing, terminal
-from opdeploy.cli.compiled import Compiled, compiled, new_run
+from opdeploy.cli.compiled import compiled, new_run
 from opdeploy.cli.options import Asked
 from opdeploy.engine import Job, Observed, observe
-from opdeploy.inventory import near
 from opdeploy.model import ExitCode, OpdeployError, UsageError
 from opdeploy.planning import first_reads
 from opdeploy.rendering import timestamp
@@ -47,7 +45,7 @@ def take(asked: Asked, hosts: tuple[str, ...], out: Path) -> ExitCode:
       opdeploy snapshot take db1.example ts1.example --out snapshots/
     """
     what = compiled(asked)
-    jobs = _jobs(what, hosts)
+    jobs = [Job(*what.host(name)) for name in dict.fromkeys(hosts)]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,8 +82,8 @@ def script(asked: Asked, host: str) -> None:
       (on db1)  powershell -File ask-db1.ps1 > db1.txt
       opdeploy plan --from folder-with-db1.txt/ --limit db1.example
     """
-    job = _jobs(compiled(asked), (host,))[0]
-    terminal.write(script_text(host, first_reads(job.desired), agent.source(write=False), agent.digest()))
+    _, desired = compiled(asked).host(host)
+    terminal.write(script_text(host, first_reads(desired), agent.source(write=False), agent.digest()))
 
 
 @command.command("show")
@@ -99,11 +97,3 @@ def show(file: Path) -> None:
     """
     for line in snapshots.show(snapshots.load(file)):
         terminal.write(line + "\n")
-
-
-def _jobs(what: Compiled, names: Sequence[str]) -> list[Job]:
-    known = {host.name: Job(host, desired) for host, desired in what.hosts}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"no host {name} in this inventory", near(name, known) or f"there are: {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)]
