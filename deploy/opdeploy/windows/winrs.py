@@ -282,6 +282,8 @@ def _protocol(target: Target, counters: Counters) -> Any:
     """A Protocol with nothing from the environment in it: checked, sealed, metered. Raises UsageError."""
     from winrm.protocol import Protocol
 
+    from opdeploy.windows import metering
+
     if target.transport in ("basic", "certificate") and not target.https:
         raise UsageError(
             f"{target.where}: {target.transport} is only for HTTPS: over HTTP it would go unsealed",
@@ -299,7 +301,8 @@ def _protocol(target: Target, counters: Counters) -> Any:
         message_encryption="auto" if target.https else "always",
         proxy=None,
     )
-    _meter(protocol.transport, counters)
+    _on_its_own(protocol.transport)
+    metering.meter(protocol.transport, counters)
     return protocol
 
 
@@ -314,35 +317,13 @@ def _system_trust() -> Path | None:
     return folder if folder.is_dir() and any(folder.glob("*.0")) else None
 
 
-def _meter(transport: Any, counters: Counters) -> None:
-    """Counts every POST that leaves, those of a logon too, by an adapter in each new HTTP session of the transport."""
-    from requests.adapters import HTTPAdapter
+def _on_its_own(transport: Any) -> None:
+    """No .netrc beside the logon that we were given."""
+    build = transport.build_session
 
-    class Meter(HTTPAdapter):
-        def send(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-            started = time.monotonic()
-            counters.posts += 1
-            counters.bytes_sent += len(request.body or b"")
-            try:
-                response = super().send(request, *args, **kwargs)
-                # the body stays unread: requests_ntlm takes the server's certificate from the socket below it
-                counters.bytes_received += int(response.headers.get("Content-Length") or 0)
-                return response
-            finally:
-                counters.seconds += time.monotonic() - started
-
-    build, send = transport.build_session, transport._send_message_request
-
-    def metered(session: Any, request: Any) -> Any:
-        if not isinstance(session.adapters["http://"], Meter):
-            counters.logins += 1
-            session.mount("http://", Meter())
-            session.mount("https://", Meter())
-        return send(session, request)
-
-    def of_its_own() -> Any:
+    def built() -> Any:
         session = build()
-        session.trust_env = False  # no .netrc beside the logon that we were given
+        session.trust_env = False
         return session
 
-    transport.build_session, transport._send_message_request = of_its_own, metered
+    transport.build_session = built
