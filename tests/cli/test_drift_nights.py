@@ -59,7 +59,7 @@ class Nights:
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
-    stopped(monkeypatch, "cli.compiled", "store.records")
+    stopped(monkeypatch, "cli.compiled", "store.database")
     monkeypatch.setenv(PASSWORD, servers.PASSWORD)
     monkeypatch.setattr(fleet, "pause", lambda seconds: None)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -65,7 +65,7 @@ class Story:
 
 @pytest.fixture
 def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
-    stopped(monkeypatch, "cli.compiled", "store.records", "cli.approving", "cli.approve", day=19)
+    stopped(monkeypatch, "cli.compiled", "store.database", "cli.approving", "cli.approve", day=19)
     monkeypatch.setenv(PASSWORD, servers.PASSWORD)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOGNAME", "carl")

@@ -12,11 +12,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from opdeploy.model import OpdeployError, UsageError
+from opdeploy.rendering import timestamp
 
 NAME = "runs.sqlite3"
 BROKEN = f"{NAME}.broken-"
@@ -253,3 +254,7 @@ def told(path: Path, kind: type[OpdeployError] = OpdeployError) -> Iterator[None
         raise kind(f"{path}: the run store is broken: {error}", hint) from error
     except OSError as error:
         raise kind(f"{error.filename or path}: {error.strerror}", "name a folder of your own with --store") from error
+
+
+def now() -> str:
+    return timestamp(datetime.now(UTC), "milliseconds")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from opdeploy.store.records import Store, now
+from opdeploy.store.database import now
+from opdeploy.store.records import Store
 
 LAST_TOLD = """
     SELECT json_extract(findings, '$.found') FROM runs
