@@ -140,7 +140,7 @@ class Station:
 
     def _ask(self, calls: Sequence[Call], seconds: float | None, writes: int = 0) -> list[Answer]:
         try:
-            session = self._open(write=writes > 0)
+            session = self.session(write=writes > 0)
             self._sent |= {(isinstance(one, Write), one.told) for call in calls for one in (call, *call.args.get("order", ()))}
             answers = session.ask(calls, writes=writes, deadline=seconds)
         except HostError:
@@ -227,9 +227,7 @@ class Station:
             session.close()
 
     def session(self, write: bool = False) -> Session:
-        return self._open(write)
-
-    def _open(self, write: bool = False) -> Session:
+        """The one that there is; a new one where there is none, or where this one was sent the read half only."""
         if self._session and write and not self._writing:
             self.close()
         if not self._session:
