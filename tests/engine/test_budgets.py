@@ -7,7 +7,6 @@ from pathlib import Path
 
 import gevent.event
 import pytest
-from pyinfra.api import State
 
 from opdeploy.engine import fleet
 from opdeploy.engine.fleet import Job, Progress, Task, quiet, run
@@ -40,7 +39,7 @@ class Hosts:
         self.doings = doings
         self.tried: list[str] = []
 
-    def work(self, state: State, task: Task) -> HostResult:
+    def work(self, task: Task) -> HostResult:
         self.tried.append(task.name)
         doings = self.doings[task.name]
         (doings.pop(0) if len(doings) > 1 else doings[0])()

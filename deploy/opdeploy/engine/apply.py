@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from pyinfra.api import State, operation
+from pyinfra.api import operation
 from pyinfra.api.command import StringCommand
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_host_op
@@ -63,19 +63,19 @@ def apply(
 ) -> tuple[HostResult, ...]:
     """Every host's changes with their outcomes. A host that `review` finds stale is left untouched and says in what."""
 
-    def work(state: State, task: Task) -> HostResult:
+    def work(task: Task) -> HostResult:
         progress(task.name, 0, 1, "reading")
         task.connect()
         planned = host_result(task.job, task.station.observation, items(task.job, task.station.around(), store))
         if stale := list(review(planned) if review else ()):
             return replace(planned, items=(), error=STALE, details=tuple(stale), error_status="failed")
-        done = _afterwards(state, task, _changed(state, task, planned, recorder, progress), recorder, progress)
+        done = _afterwards(task, _changed(task, planned, recorder, progress), recorder, progress)
         return _left_word(task, done, recorder)
 
     return run(jobs, store, Options(), work)
 
 
-def _afterwards(state: State, task: Task, result: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+def _afterwards(task: Task, result: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
     """What only the end of a run may do: Windows started anew, or WinRM. What failed for want of it is tried once more."""
     station, wanted = task.station, task.station.reboots
     told = tuple(replace(item, reboot=wanted.get(item.id, "")) for item in result.items)
@@ -84,7 +84,7 @@ def _afterwards(state: State, task: Task, result: HostResult, recorder: Recorder
         if wanted and not station.lost and task.job.host.connection.reboot == "if_needed":
             progress(task.name, 0, 1, "starting Windows anew")
             done = restarts.reboot(station)
-            result = replace(_tried_again(state, task, result, recorder, progress), reboot=replace(result.reboot, done=done))
+            result = replace(_tried_again(task, result, recorder, progress), reboot=replace(result.reboot, done=done))
         elif not station.lost and any(RESTART_WINRM in _afterwards_of(item) for item in result.items):
             progress(task.name, 0, 1, "starting WinRM anew")
             restarts.restart_winrm(station)
@@ -108,13 +108,13 @@ def _afterwards_of(item: Item) -> frozenset[str]:
     return item.change.resource.afterwards(item.change) if item.outcome == "applied" else frozenset()
 
 
-def _tried_again(state: State, task: Task, before: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+def _tried_again(task: Task, before: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
     """What failed, and what needs it, once more after Windows was started anew."""
     open_ids = {item.id for item in before.items if item.outcome in ("failed", "not_reached")}
     world = task.station.observe(task.job.desired, task.station.options)
     found = tuple(item for item in items(task.job, world, recorder.store) if item.id in open_ids)
     now = host_result(task.job, task.station.observation, found)
-    again = {item.id: item for item in _changed(state, task, now, recorder, progress).items}
+    again = {item.id: item for item in _changed(task, now, recorder, progress).items}
     return replace(before, items=tuple(_settled(item, again.get(item.id)) for item in before.items))
 
 
@@ -124,15 +124,15 @@ def _settled(before: Item, again: Item | None) -> Item:
     return replace(before, outcome="applied", error="", cause="") if again.change.verdict == "in_sync" else again
 
 
-def _changed(state: State, task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
+def _changed(task: Task, planned: HostResult, recorder: Recorder, progress: Progress) -> HostResult:
     host = Progressing(task, task.station.around())
     open_items = [item for item in planned.items if item.change.verdict not in SETTLED]
-    operations = _prepared(state, task, host, open_items)
+    operations = _prepared(host, open_items)
     for number, item in enumerate(open_items):
         so_far = partial(progress, task.name, number, len(open_items))
         so_far(item.id)
         task.station.told = partial(_told, so_far, item.id)
-        host.items.append(_journalled(recorder, host, item, partial(_outcome, state, host, item, operations.get(number))))
+        host.items.append(_journalled(recorder, host, item, partial(_outcome, host, item, operations.get(number))))
     progress(task.name, len(open_items), len(open_items), "applied")
     settled = {item.id: item for item in host.items}
     found = tuple(settled.get(item.id) or _still(item, host) for item in planned.items)
@@ -174,19 +174,19 @@ def _still(item: Item, host: Progressing) -> Item:
     return replace(item, change=replace(now, reason="; ".join(filter(None, (now.reason, AGAIN)))))
 
 
-def _prepared(state: State, task: Task, host: Progressing, open_items: list[Item]) -> dict[int, str]:
+def _prepared(host: Progressing, open_items: list[Item]) -> dict[int, str]:
     """One pyinfra operation for each change that can be made: number -> operation's hash."""
-    hashes = {}
+    hashes, task = {}, host.task
     for number, item in enumerate(open_items):
         if item.change.action == "none":
             continue
         managed = Managed(item.change.resource, item.change.roles)
-        add_op(state, change, managed, host.world, task.station, name=item.id, host=[task.pyinfra])
+        add_op(task.pyinfra.state, change, managed, host.world, task.station, name=item.id, host=[task.pyinfra])
         hashes[number] = task.pyinfra.op_hash_order[-1]
     return hashes
 
 
-def _outcome(state: State, host: Progressing, item: Item, operation_hash: str | None) -> Item:
+def _outcome(host: Progressing, item: Item, operation_hash: str | None) -> Item:
     planned: Change[Any] = item.change
     missing = sorted(planned.resource.needs() & host.lost)
     if missing:
@@ -197,18 +197,19 @@ def _outcome(state: State, host: Progressing, item: Item, operation_hash: str | 
         return replace(item, outcome="refused") if planned.refused else item
     if host.task.station.lost:
         return replace(item, outcome="not_reached", error="the session was lost before its turn")
-    error = _run(state, host, operation_hash)
+    error = _run(host, operation_hash)
     if error:
         host.lost |= planned.resource.provides() if planned.actual is None else set()
         return replace(item, outcome="failed", error=error, cause=host.task.station.causes.pop(item.id, ""))
     return replace(item, outcome="applied")
 
 
-def _run(state: State, host: Progressing, operation_hash: str) -> str:
+def _run(host: Progressing, operation_hash: str) -> str:
     """Runs one operation; '' or why it failed."""
-    state.current_stage = StateStage.Execute
-    with ctx_state.use(state), ctx_host.use(host.task.pyinfra):
-        if run_host_op(state, host.task.pyinfra, operation_hash):
+    target = host.task.pyinfra
+    target.state.current_stage = StateStage.Execute
+    with ctx_state.use(target.state), ctx_host.use(target):
+        if run_host_op(target.state, target, operation_hash):
             return ""
-    meta = state.get_op_data_for_host(host.task.pyinfra, operation_hash).operation_meta
+    meta = target.state.get_op_data_for_host(target, operation_hash).operation_meta
     return "; ".join(meta.stderr_lines) or "it failed without a word"

@@ -86,7 +86,7 @@ class Task:
         return HostResult(self.name, error=known.message, hint=known.hint, error_status=status)
 
 
-Work = Callable[[State, Task], HostResult]
+Work = Callable[[Task], HostResult]
 
 
 def run(jobs: Sequence[Job], store: Store, options: Options, work: Work, progress: Progress = quiet) -> tuple[HostResult, ...]:
@@ -106,7 +106,7 @@ def _each(state: State, tasks: Sequence[Task], work: Work, limits: Limits) -> di
     greenlets: list[Any] = []
     try:
         for task in tasks:
-            greenlets.append(state.pool.spawn(_guarded, state, task, work, limits))  # waits where the pool is full
+            greenlets.append(state.pool.spawn(_guarded, task, work, limits))  # waits where the pool is full
         gevent.joinall(greenlets)
     finally:
         _let_open(tasks)
@@ -145,10 +145,10 @@ def _let_open(tasks: Sequence[Task]) -> None:
         gevent.sleep(LOOK)
 
 
-def _guarded(state: State, task: Task, work: Work, limits: Limits) -> HostResult:
+def _guarded(task: Task, work: Work, limits: Limits) -> HostResult:
     try:
         with limits.in_time():
-            result = work(state, task)
+            result = work(task)
     except Exception as error:
         result = task.failed(error)
     finally:

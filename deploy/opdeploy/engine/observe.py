@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pyinfra.api import State
-
 from opdeploy import guard, reboots
 from opdeploy.calls import Failure, Write
 from opdeploy.commands import line
@@ -35,7 +33,7 @@ class Observed:
 def plan(jobs: Sequence[Job], store: Store, options: Options = Options(), progress: Progress = quiet) -> tuple[HostResult, ...]:
     """Every host's changes. A host that fails is a result as well."""
 
-    def work(state: State, task: Task) -> HostResult:
+    def work(task: Task) -> HostResult:
         progress(task.name, 0, 1, "reading")
         task.connect()
         result = host_result(task.job, task.station.observation, items(task.job, task.station.around(), store))
@@ -65,7 +63,7 @@ def observe(jobs: Sequence[Job], store: Store, progress: Progress = quiet) -> tu
     """Every host's raw answers to all that its desired state asks."""
     found: dict[str, Observation] = {}
 
-    def work(state: State, task: Task) -> HostResult:
+    def work(task: Task) -> HostResult:
         progress(task.name, 0, 1, "reading")
         task.connect()
         found[task.name] = dict(task.station.observation)
