@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,12 @@ def compared(forge: Callable[[dict[str, Any]], object]) -> tuple[str, ...]:
 
 def test_one_that_nobody_rewrote_is_carried_out() -> None:
     assert compared(lambda told: None) == ()
+
+
+def test_one_that_is_held_back_runs_no_installer_that_the_plan_would_have_to_name() -> None:
+    held = runs.host("db1", Item(replace(NOW, action="none", reason=r"D:\Setup\agent.msi is not there", refused=True)))
+    plan = read_plan(plan_document(runs.run(held), KEY).text.encode())
+    assert host_differences(plan, held, KEY) == ()
 
 
 @pytest.mark.parametrize("said", ["", INSTALLER.replace("9f86", "0000"), INSTALLER.replace("SYSTEM", "the session's user")])

@@ -259,7 +259,7 @@ def _compared(name: str, planned: ReportedResource, item: Item) -> Iterator[str]
 
 def _untold(name: str, planned: ReportedResource, now: Change[Any]) -> Iterator[str]:
     """What was signed must say what is run, and that Windows may be started anew for it: a plan file can be made by hand."""
-    if (unseen := now.resource.unseen(now)) not in planned.reason:
+    if now.action != "none" and (unseen := now.resource.unseen(now)) not in planned.reason:
         yield f"{name}: the plan does not say {unseen}"
     if may_reboot(now) and not planned.may_reboot:
         yield f"{name}: the plan does not say that it may need a reboot"
