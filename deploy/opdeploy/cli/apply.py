@@ -35,7 +35,8 @@ def command(asked: Asked, plan: Path | None, yes: bool, form: str) -> ExitCode:
     says: a host that is no longer as the plan saw it is left untouched, and the others carry on. What this machine's policy
     wants approved is only applied from a file that holds the approvals.
 
-    Exit codes: 0 applied, 1 a change failed or was refused, 3 a host could not be reached, 64 nothing was touched.
+    Exit codes: 0 applied, 2 what is only reported still differs, 1 a change failed or was refused, 3 a host
+    could not be reached, 64 nothing was touched.
 
     \b
     Examples:
