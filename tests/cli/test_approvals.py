@@ -379,6 +379,7 @@ def test_a_plan_that_somebody_signed_is_not_overwritten(made: Fleet, plan: Path)
         (["anna", "--expires", "7d", "--reject"], "a rejection does not expire"),
         (["anna", "--note", " "], "--note: expected a line of text"),
         (["nowhere"], "No such file"),
+        (["folder"], "folder is a folder\n    name the file in it"),
         (["open"], "open can be read by others than its owner\n    chmod 600"),
         (["closed"], "has a passphrase, and here is no terminal to ask for it"),
         (["closed", "--passphrase-file", "anna"], "does not open with this passphrase"),
@@ -392,6 +393,7 @@ def test_what_is_not_signed(
     monkeypatch.chdir(tmp_path)
     key_file(tmp_path, "anna", KEYS["anna"])
     key_file(tmp_path, "stranger", STRANGER)
+    (tmp_path / "folder").mkdir()
     key_file(tmp_path, "open", KEYS["anna"]).chmod(0o644)
     key_file(tmp_path, "closed", KEYS["anna"], passphrase=b"open sesame")
     key_file(tmp_path, "elliptic", generate_private_key(SECP256R1()), "PKCS8")  # type: ignore[arg-type]

@@ -189,6 +189,8 @@ def _passphrase(path: Path, file: Path | None) -> Secret:
 def _kept_close(path: Path) -> bytes:
     """A file that only its owner may read."""
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", "name the file in it")
         if path.stat().st_mode & 0o077:
             raise UsageError(f"{path} can be read by others than its owner", f"chmod 600 {path}")
         return path.read_bytes()
