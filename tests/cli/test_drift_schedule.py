@@ -253,6 +253,7 @@ def test_an_environment_that_only_this_shell_has_is_found_out_now(machine: Machi
     done = machine("install")
     assert done.code == 64
     assert done.err.startswith("as the night would find it, with no environment but the credentials that it is given:\n")
+    assert "    your shell's variables are not there: take {from_file: PATH}" in done.err
     assert "the environment variable OP_HERE is not set" in done.err
     assert machine.files() == {}
 

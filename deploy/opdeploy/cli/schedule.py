@@ -179,8 +179,12 @@ def _rehearse(asked: Asked, nightly: Nightly) -> None:
         try:
             what = compiled(asked, environment)
             is_told = nightly.run_as or controller.addresses(environment)
-        except InventoryError:
+        except InventoryError as error:
             terminal.say("as the night would find it, with no environment but the credentials that it is given:")
+            if "environment variable" in str(error):
+                terminal.say(
+                    "    your shell's variables are not there: take {from_file: PATH}, or with systemd {from_credential: NAME}"
+                )
             raise
     if not nightly.run_as:
         run_store.opened(asked, what.inventory).close()
