@@ -83,6 +83,17 @@ def test_paths_are_shown_from_where_one_stands(directory: Path, monkeypatch: pyt
     assert str(raised.value).startswith(f"{outside}  no hosts.yml here")
 
 
+def test_what_is_no_folder_is_said(directory: Path) -> None:
+    said = []
+    for path in (directory / "hosts.yml", directory / "nowhere"):
+        with pytest.raises(InventoryError) as raised:
+            load(path, {})
+        said.append(str(raised.value).splitlines())
+    assert said[0][0].endswith("hosts.yml  a file, where an inventory is a folder")
+    assert said[0][1].startswith("    say -i ")
+    assert said[1][0].endswith("nowhere  no such folder")
+
+
 def test_one_mistake_for_many_hosts_is_told_once(directory: Path) -> None:
     with pytest.raises(InventoryError) as raised:
         load(directory, {})

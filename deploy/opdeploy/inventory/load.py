@@ -29,6 +29,7 @@ WAIVERS_FILE = "waivers.yml"
 OTHER_NAMES = ("hosts.yaml", "hosts", "hosts.ini", "inventory", "inventory.yml", "inventory.ini")  # as Ansible takes them
 GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"
+NAME_IT = "an inventory is a directory with a hosts.yml in it; name it with -i DIR"
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,13 @@ class _Files:
 
     def hosts(self) -> Node | None:
         """The document of hosts.yml."""
+        if not self.directory.is_dir():
+            what = "a file, where an inventory is a folder" if self.directory.exists() else "no such folder"
+            hint = f"say -i {shown(self.directory.parent)}" if self.directory.name == HOSTS_FILE else NAME_IT
+            self._report(self.directory, what, hint)
+            return None
         if not (self.directory / HOSTS_FILE).is_file():
-            hint = next(_otherwise(self.directory), "an inventory is a directory with a hosts.yml in it; name it with -i DIR")
+            hint = next(_otherwise(self.directory), NAME_IT)
             self._report(self.directory, "no hosts.yml here", hint)
             return None
         self.problems.extend(_overlooked(self.directory))
