@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -259,3 +260,9 @@ def test_as_html_it_stands_alone_and_what_a_host_says_is_text() -> None:
     assert "default-src 'none'" in page
     assert "src=" not in page.replace("default-src=", "")
     assert "WinRM_VA_1_DB1_op-support" in page
+
+
+def test_as_html_nothing_turns_the_direction_of_writing_or_is_not_seen() -> None:
+    page = as_html(replace(TOLD, sessions=(replace(TOLD.sessions[0], work=[Work(at(1), "started \u202egpj.exe\x1b\u200b")]),)))
+    assert r"started \u202egpj.exe\u001b\u200b" in page
+    assert [char for char in page if not char.isprintable() and char != "\n"] == []

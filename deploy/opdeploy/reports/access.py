@@ -104,4 +104,4 @@ def as_junit(told: Access) -> str:
 
 
 def as_html(told: Access) -> str:
-    return page("access.html.j2", told=told, columns=COLUMNS, time=_time)
+    return page("access.html.j2", told=told, columns=COLUMNS, time=_time, printable=printable)
