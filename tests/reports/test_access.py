@@ -22,7 +22,7 @@ from opdeploy.lab.windows.events import logged
 from opdeploy.lab.windows.state import State
 from opdeploy.model import Unknown
 from opdeploy.planning import Desired, Managed
-from opdeploy.reports.access import Access, as_csv, as_html, as_json, as_junit, as_text
+from opdeploy.reports.access import NONE, NOT_ALL, NOT_THERE, Access, as_csv, as_html, as_json, as_junit, as_text
 from opdeploy.reports.access_events import MOST, AccessEvents, whose
 from opdeploy.reports.sessions import Session, Work, sessions
 from opdeploy.resources.base import Answers
@@ -245,6 +245,11 @@ def test_as_csv() -> None:
     assert [(row[5], *row[7:]) for row in rows[1:]] == [
         ("no", "", ""), ("no", "2026-11-20 08:01:00", r"started <a>\u001b[31m.exe"), ("yes", "", ""),
     ]  # fmt: skip
+
+
+def test_as_csv_what_is_not_in_it_is_said_in_a_line() -> None:
+    rows = list(csv.reader(io.StringIO(as_csv(replace(TOLD, sessions=(), cut=True, there=False)))))
+    assert rows[1:] == [["db1", *[""] * 7, note] for note in (NOT_ALL, NOT_THERE, NONE)]
 
 
 def test_as_junit() -> None:

@@ -84,13 +84,14 @@ def as_json(told: Access) -> dict[str, Any]:
 
 
 def as_csv(told: Access) -> str:
-    """A line a session, and one for each thing done in it."""
+    """A line a session, one for each thing done in it, and one for each reason why more may have been done."""
     rows = [
         (told.host, *row[:-1], *done)
         for row, session in zip(told.rows, told.sessions, strict=True)
         for done in [("", ""), *((_time(one.at), one.what) for one in session.work)]
     ]
-    return table(("host", *COLUMNS[:-1], "at", "done"), rows)
+    lacking = [(told.host, *[""] * len(COLUMNS), note) for note in told.notes if note != NOT_SEEN]
+    return table(("host", *COLUMNS[:-1], "at", "done"), [*rows, *lacking])
 
 
 def as_junit(told: Access) -> str:
