@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -132,6 +133,11 @@ class Nights:
         runs: list[dict[str, Any]] = json.loads(done.out)["runs"]
         return runs
 
+    def remembered(self) -> list[tuple[Any, ...]]:
+        """What the store knows of hosts."""
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            return [row for table in ("hosts", "changes", "differences") for row in db.execute(f"SELECT * FROM {table}")]
+
     @contextlib.contextmanager
     def copied(self) -> Iterator[Nights]:
         """The same with a copy of the store, or none where there is none."""
@@ -216,6 +222,15 @@ def test_a_night_that_was_being_written_down_never_ended(known: Nights) -> None:
     lines = known.said("history", "list", "--command", "drift").out.splitlines()
     assert ["never ended" in line for line in lines] == [False, True, False]
     assert "never ended, or under way: " in known.said("store", "check").out
+
+
+def test_what_a_night_saw_is_written_down_with_its_end_or_not_at_all(known: Nights) -> None:
+    """Killed between the two, it has seen nothing: else a difference would have begun in a night that never ended."""
+    before = known.remembered()
+    known.ended(-signal.SIGKILL, AT_WORD="UPDATE runs SET finished_at")
+    assert known.remembered() == before
+    assert known.checked().code == 2
+    assert known.remembered() != before
 
 
 # ---------------------------------------------------------------- telling people
