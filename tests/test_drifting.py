@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ import runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opdeploy import memory
+from cases import Case, load, planned
+from opdeploy import drifting, memory
 from opdeploy.drifting import classified
 from opdeploy.inventory.waivers import Waiver
 from opdeploy.memory import Memory, OfHost
-from opdeploy.model import Change, ExitCode, Principal
-from opdeploy.resources.base import Owned
+from opdeploy.model import Change, ExitCode, Principal, Property
+from opdeploy.resources.base import Owned, properties
 from opdeploy.resources.file import File
 from opdeploy.resources.service import Grant, Service
 from opdeploy.results import Drift, Item, Run, WaiverUse
@@ -61,6 +63,7 @@ def waiver(**given: Any) -> Waiver:
 
 DIFFERS = runs.service("Spooler", start_mode=("manual", "disabled"))
 AS_WANTED = runs.in_sync("Spooler", start_mode="disabled")
+OTHERWISE = runs.service("Spooler", start_mode=("automatic", "disabled"))
 MISSING = replace(DIFFERS, actual=None, action="create")
 UNKNOWN = replace(AS_WANTED, actual=None, verdict="unknown", reason="access denied")
 BEFORE = runs.in_sync("Spooler", start_mode="manual")
@@ -104,6 +107,7 @@ def exact(verdict: Any, exact: bool) -> Change[Any]:
         pytest.param(
             (runs.in_sync("Spooler", start_mode="manual", display_name="Print"),), BOTH, "corrective", id="both changed at once"
         ),
+        pytest.param((BEFORE,), OTHERWISE, "corrective", id="both changed the same property"),
         pytest.param((AS_WANTED,), MISSING, "corrective", id="it vanished"),
         pytest.param((BEFORE,), MISSING, "corrective", id="it vanished, both changed"),
         pytest.param((GONE,), UNWANTED, "corrective", id="it came back"),
@@ -134,6 +138,20 @@ def test_where_a_difference_comes_from(then: tuple[Change[Any] | Item, ...], now
     beside = [item for item in then if isinstance(item, Change) and item.resource.key == "Other"]
     run = checked(night(now, *beside, at=TUESDAY), night(*then))
     assert drift(run).kind == kind
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in load(Path(__file__).parent / "cases") if not case.refused], ids=lambda case: case.id
+)
+def test_of_no_kind_it_is_the_host_that_changed_where_it_is_as_was_wanted_then(case: Case) -> None:
+    change, _ = planned(case)
+    if change.verdict == "in_sync" and change.actual and not change.resource.absent:
+        then = memory.desired(change.resource, KEY)
+        told = {
+            name: Property(getattr(change.actual, name), getattr(change.resource, name))
+            for name in properties(type(change.resource))
+        }
+        assert [name for name in told if drifting._is_neither(replace(change, properties=told), name, then)] == []
 
 
 def test_what_is_in_sync_or_a_persons_has_none() -> None:

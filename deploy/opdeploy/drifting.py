@@ -11,11 +11,14 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from opdeploy import memory
 from opdeploy.inventory.waivers import Waiver
 from opdeploy.memory import WHOLE, Memory, OfHost, differing, thing
-from opdeploy.model import Change
-from opdeploy.resources.base import NOT_NAMED, OPTION, Owned, parts
+from opdeploy.model import Change, Unproven
+from opdeploy.rendering import secrets
+from opdeploy.resources.base import NOT_NAMED, OPTION, Owned, comparator, parts, principals
 from opdeploy.results import Drift, DriftKind, HostResult, Item, Run, Waived, WaiverUse
 
 
@@ -64,7 +67,27 @@ def _host_moved(change: Change[Any], then: Mapping[str, Any], now: Mapping[str, 
     if WHOLE in differing(change):
         return then.get("absent") == now.get("absent")
     changed = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
-    return not changed.intersection(parts(type(change.resource), OPTION)) and not changed.issuperset(change.properties)
+    if changed.intersection(parts(type(change.resource), OPTION)):
+        return False
+    return any(name not in changed or _is_neither(change, name, then) for name in change.properties)
+
+
+def _is_neither(change: Change[Any], name: str, then: Mapping[str, Any]) -> bool:
+    """Whether a property that is wanted otherwise since is not what was wanted then either. Not where that can't be told: of
+    what could not be proved, and of what names accounts or holds secrets, which are remembered in another form.
+    """
+    kind, before = type(change.resource), change.properties[name].before
+    values = (before, getattr(change.resource, name))
+    if name not in then or isinstance(before, Unproven) or any(principals(value) or any(secrets(value)) for value in values):
+        return False
+    try:
+        wanted: Any = TypeAdapter(kind.model_fields[name].rebuild_annotation()).validate_python(then[name])
+    except ValueError:
+        return False
+    if before is None or type(wanted) is not type(before):
+        return before is None
+    how = comparator(kind, name)
+    return not how.same(how.after(wanted, before, bool(getattr(change.resource, "exact", False))), before)
 
 
 def _since(run: Run, change: Change[Any], of_host: OfHost) -> tuple[str, str]:
