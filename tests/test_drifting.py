@@ -191,6 +191,12 @@ def test_the_newest_sight_of_any_property_counts() -> None:
     assert (told.first_seen, told.last_seen) == (MONDAY, TUESDAY)
 
 
+def test_a_night_whose_clock_was_ahead_makes_it_no_younger() -> None:
+    nights = [night(AS_WANTED, at=MONDAY), night(DIFFERS, at="2031-01-01T03:00:00Z"), night(DIFFERS, at=TUESDAY)]
+    assert drift(checked(nights[2], *nights[:2])).first_seen == TUESDAY
+    assert drift(checked(night(DIFFERS, at=WEDNESDAY), *nights)).first_seen == TUESDAY
+
+
 def test_it_begins_anew_once_it_was_in_sync() -> None:
     told = drift(checked(night(DIFFERS, at=WEDNESDAY), night(DIFFERS, at=MONDAY), night(AS_WANTED, at=TUESDAY)))
     assert (told.first_seen, told.last_seen) == (WEDNESDAY, "")

@@ -91,10 +91,10 @@ def _is_neither(change: Change[Any], name: str, then: Mapping[str, Any]) -> bool
 
 
 def _since(run: Run, change: Change[Any], of_host: OfHost) -> tuple[str, str]:
-    """When it was first seen, and when last by a run before this one."""
+    """When it was first seen, and when last by a run before this one. A run whose clock was ahead saw it no later than this."""
     seen = of_host.differences.get(thing(change.resource), {})
     rows = [seen[name] for name in differing(change) if name in seen]
-    return min((row.first for row in rows), default=run.created_at), max((row.last for row in rows), default="")
+    return min([run.created_at, *(row.first for row in rows)]), max((row.last for row in rows), default="")
 
 
 # ---------------------------------------------------------------- waivers
