@@ -7,6 +7,7 @@ import os
 import pty
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -103,6 +104,12 @@ def refused(made: Fleet, *arguments: str) -> str:
 
 
 # ---------------------------------------------------------------- apply
+
+
+def test_a_plan_that_only_we_may_read_stays_so_when_it_is_approved(made: Fleet, plan: Path) -> None:
+    plan.chmod(0o600)
+    assert approve(made, plan, "anna").code == 0
+    assert stat.S_IMODE(plan.stat().st_mode) == 0o600
 
 
 def test_two_approve_and_it_is_applied_and_recorded(made: Fleet, configured: Callable[[str], None], tmp_path: Path) -> None:
