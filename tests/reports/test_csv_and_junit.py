@@ -144,6 +144,14 @@ def test_what_an_apply_came_to() -> None:
     ]
 
 
+def test_that_it_was_refused_is_said_once() -> None:
+    """The guard's own reasons begin so."""
+    item = Item(replace(runs.LEFT, reason="refused: this session needs it", refused=True), outcome="refused")
+    assert [message for *_, message in told(runs.run(runs.host("db1", item), command="apply"))] == [
+        "refused: this session needs it"
+    ]
+
+
 def test_what_is_waived_is_no_failure() -> None:
     faults = {name: fault for name, fault, _ in told(DRIFT)}
     assert (faults["Spooler"], faults["FirebirdServerDefaultInstance"]) == ("", "failure")

@@ -89,7 +89,8 @@ def _fault(one: ReportedResource) -> Fault | None:
 def _message(one: ReportedResource) -> str:
     said = one.error or one.reason
     if one.outcome:
-        return f"{one.outcome.replace('_', ' ')}: {said}".removesuffix(": ")
+        word = one.outcome.replace("_", " ")
+        return said if said.startswith(f"{word}: ") else f"{word}: {said}".removesuffix(": ")
     if one.verdict == "unknown":
         return said
     differs = ", ".join(values.name for values in one.properties)
