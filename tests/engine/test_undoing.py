@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from lab_installers import digest, nsis
 from lab_practice import HOSTS, desired_by_host
 from labs import PASSWORD, Box, applied, box
 
@@ -16,12 +18,14 @@ from opdeploy.lab.windows.state import dump
 from opdeploy.planning import Desired, Managed
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.event_log import EventLog
+from opdeploy.resources.file import File
 from opdeploy.resources.installers import Source
 from opdeploy.resources.local_user import LocalUser
 from opdeploy.resources.package import Detect, Package
 from opdeploy.resources.reachable import Reachable
 from opdeploy.resources.registry_value import RegistryValue
 from opdeploy.resources.service import Service
+from opdeploy.resources.share import Share
 from opdeploy.store import Store
 from opdeploy.undoing import NO_RECORD, Left, undoing
 
@@ -101,6 +105,42 @@ def test_what_was_only_refused_is_not_taken_for_absent_later(db1: Box, store: St
     assert applied(store, job).status == "in_sync"
     desired, _ = back(store, job)
     assert [(m.resource.KIND, m.resource.absent) for m in desired.resources] == [("local_user", True), ("service", False)]
+
+
+def test_what_was_never_begun_is_not_taken_for_absent_later(db1: Box, store: Store) -> None:
+    """The service's turn never came; then its vendor brought it."""
+    runs = Service(name="OPNew", command_line=r"D:\OP\op.exe", grants=[{"principal": r".\op-late", "rights": ["query"]}])
+    db1.state.password_policy["length"] = 100
+    first = applied(store, db1.job([LocalUser(name="op-late", password=PASSWORD), runs]))
+    assert [item.outcome for item in first.items] == ["failed", "not_reached"]
+    with pytest.raises(KeyError):
+        store.found("db1", "service", "OPNew")
+
+
+def test_a_program_that_was_there_before_its_new_installer_is_not_removed(db1: Box, tmp_path: Path, store: Store) -> None:
+    """The plan could not look at it: the installer was still to come."""
+    old, new = nsis("Tool", key="Tool", version="1.0"), nsis("Tool", key="Tool", version="2.0")
+    at = r"D:\tool.exe"
+    told = {"name": "Tool", "type": "nsis", "detect": {"key": "Tool"}}
+    first = Package(version="1.0", source={"path": at}, sha256=digest(old), **told)
+    assert applied(Store.open(tmp_path / "other"), db1.job([File(path=at, content=old), first])).status == "in_sync"
+    later = r"D:\tool-2.exe"
+    job = db1.job([File(path=later, content=new), Package(version="2.0", source={"path": later}, sha256=digest(new), **told)])
+    assert applied(store, job).status == "in_sync"
+    desired, (left,) = back(store, job)
+    assert [managed.resource.KIND for managed in desired.resources] == ["file"]
+    assert left.why == "another version was there before, whose installer we do not have"
+
+
+def test_a_share_that_was_there_before_its_new_folder_is_not_removed(db1: Box, tmp_path: Path, store: Store) -> None:
+    theirs = [Directory(path=r"D:\Theirs"), Share(name="Data", path=r"D:\Theirs", remark="theirs")]
+    assert applied(Store.open(tmp_path / "other"), db1.job(theirs)).status == "in_sync"
+    job = db1.job([Directory(path=r"D:\Ours"), Share(name="Data", path=r"D:\Ours", remark="ours")])
+    assert applied(store, job).status == "in_sync"
+    desired, _ = back(store, job)
+    applied(store, replace(job, desired=desired), command="remove")
+    (planned,) = engine.plan([db1.job(theirs)], store)
+    assert planned.status == "in_sync"
 
 
 def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:

@@ -146,12 +146,13 @@ def _told(so_far: Callable[[str], None], id: str, text: str) -> None:
 
 def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Callable[[], Item]) -> Item:
     """Makes a change between its two entries in the journal. What can't be journalled is not begun, nor is what follows; of
-    what is not changed (a manual step, an unknown, what is refused) only the second: nothing begins, and `found` is left to
-    the change that will.
+    what is not changed (a manual step, an unknown, what is refused or not reached) only the second: nothing begins, and
+    `found` is left to the change that will.
     """
+    begun = None if host.stopped else _begun(host, item)
     try:
-        if not host.stopped and item.change.action != "none":
-            recorder.before(host.task.name, item)
+        if begun:
+            recorder.before(host.task.name, begun)
     except OpdeployError as error:
         host.stopped = f"it can't be journalled: {error.message}"
     if host.stopped:
@@ -162,6 +163,17 @@ def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Calla
     except OpdeployError as error:
         host.stopped = f"what came before it can't be journalled: {error.message}"
     return done
+
+
+def _begun(host: Progressing, item: Item) -> Item | None:
+    """The change with what is there now that its turn came; None where nothing is begun.
+
+    What a plan could not look at yet, since an earlier change brings what that takes, may be there all the same.
+    """
+    now = plan_one(Managed(item.change.resource, item.change.roles), host.world)
+    if "none" in (item.change.action, now.action) or _out_of_reach(host, item.change):
+        return None
+    return replace(item, change=replace(item.change, actual=now.actual))
 
 
 def _still(item: Item, host: Progressing) -> Item:
@@ -186,17 +198,21 @@ def _prepared(host: Progressing, open_items: list[Item]) -> dict[int, str]:
     return hashes
 
 
+def _out_of_reach(host: Progressing, planned: Change[Any]) -> str:
+    """Why a change can't be begun any more; '' if it can."""
+    if missing := sorted(planned.resource.needs() & host.lost):
+        return f"it needs {', '.join(missing)}"
+    return "the session was lost before its turn" if host.task.station.lost and planned.action != "none" else ""
+
+
 def _outcome(host: Progressing, item: Item, operation_hash: str | None) -> Item:
     planned: Change[Any] = item.change
-    missing = sorted(planned.resource.needs() & host.lost)
-    if missing:
-        host.lost |= planned.resource.provides()
-        return replace(item, outcome="not_reached", error=f"it needs {', '.join(missing)}")
+    if why := _out_of_reach(host, planned):
+        host.lost |= planned.resource.provides() if not host.task.station.lost else set()
+        return replace(item, outcome="not_reached", error=why)
     if operation_hash is None:
         host.lost |= planned.resource.provides() if planned.actual is None else set()
         return replace(item, outcome="refused") if planned.refused else item
-    if host.task.station.lost:
-        return replace(item, outcome="not_reached", error="the session was lost before its turn")
     error = _run(host, operation_hash)
     if error:
         host.lost |= planned.resource.provides() if planned.actual is None else set()
