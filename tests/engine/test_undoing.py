@@ -17,6 +17,7 @@ from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
 from opdeploy.planning import Desired, Managed
 from opdeploy.resources.directory import Directory
+from opdeploy.resources.environment_variable import EnvironmentVariable
 from opdeploy.resources.event_log import EventLog
 from opdeploy.resources.file import File
 from opdeploy.resources.installers import Source
@@ -140,6 +141,28 @@ def test_a_share_that_was_there_before_its_new_folder_is_not_removed(db1: Box, t
     desired, _ = back(store, job)
     applied(store, replace(job, desired=desired), command="remove")
     (planned,) = engine.plan([db1.job(theirs)], store)
+    assert planned.status == "in_sync"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ((r"c:\fb\bin" "\\", r"D:\Theirs"), {"entries": [r"C:\FB\bin", r"D:\OP"]}),
+        ((r"D:\A", r"D:\B"), {"entries": [r"D:\OP"], "exact": True}),
+        ((r"D:\A", r"D:\B"), {"entries": [r"D:\B", r"D:\A"], "exact": True}),
+    ],
+    ids=["spelt otherwise", "exact", "another order"],
+)
+def test_a_list_of_entries_is_as_it_was(
+    theirs: tuple[str, ...], ours: dict[str, Any], db1: Box, tmp_path: Path, store: Store
+) -> None:
+    before = EnvironmentVariable(name="OP_PATHS", entries=theirs, exact=True)
+    applied(Store.open(tmp_path / "other"), db1.job([before]))
+    job = db1.job([EnvironmentVariable(name="OP_PATHS", **ours)])
+    assert applied(store, job).status == "in_sync"
+    desired, _ = back(store, job)
+    applied(store, replace(job, desired=desired), command="remove")
+    (planned,) = engine.plan([db1.job([before])], store)
     assert planned.status == "in_sync"
 
 

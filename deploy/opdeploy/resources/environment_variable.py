@@ -140,9 +140,12 @@ class EnvironmentVariable(Resource):
     # ------------------------------------------------------------ reading
 
     def undone(self, found: Self | None) -> Self | str:
-        if self.entries is None or self.exact or found is None or found.entries is None:
+        if self.entries is None or found is None or found.entries is None:
             return super().undone(found)
-        ours = tuple(entry for entry in self.entries if entry not in found.entries)
+        if self.exact:
+            return self.as_it_was(found, exact=True)
+        there = _folded(found.entries)
+        ours = tuple(entry for entry in self.entries if folded(entry) not in there)
         return self.gone(entries=ours) if ours else ""
 
     def reads(self) -> Reads:
