@@ -16,6 +16,7 @@ from opdeploy.keeping import kept
 from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
 from opdeploy.planning import Desired, Managed
+from opdeploy.resources.access_rule import AccessRule
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.environment_variable import EnvironmentVariable
 from opdeploy.resources.event_log import EventLog
@@ -164,6 +165,32 @@ def test_a_list_of_entries_is_as_it_was(
     applied(store, replace(job, desired=desired), command="remove")
     (planned,) = engine.plan([db1.job([before])], store)
     assert planned.status == "in_sync"
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{"rights": "ReadAttributes"}, {"rights": "WriteData", "applies_to": ["this_folder"]}, {"rights": "WriteData"}],
+    ids=["another right", "another reach", "the same"],
+)
+def test_what_somebody_had_on_a_folder_is_not_taken_from_him(
+    theirs: dict[str, Any], db1: Box, tmp_path: Path, store: Store
+) -> None:
+    """An access rule is taken away whole: all that its principal has of his own there."""
+    folder, guests = Directory(path=r"D:\Data"), {"path": r"D:\Data", "principal": "Guests"}
+    applied(Store.open(tmp_path / "other"), db1.job([folder, AccessRule(**guests, **theirs)]))
+    job = db1.job([AccessRule(**guests, rights=["WriteData", "AppendData"])])
+    assert applied(store, job).status == "in_sync"
+    desired, (left,) = back(store, job)
+    assert (desired.resources, left.why) == ((), "it had rights of its own there before: look at its list")
+
+
+def test_what_comes_from_above_keeps_nothing_that_was_given_besides(db1: Box, store: Store) -> None:
+    applied(store, db1.job([Directory(path=r"D:\Data")]))
+    job = db1.job([AccessRule(path=r"D:\Data", principal="Users", rights="Modify")])
+    (item,) = applied(store, job).items
+    assert item.change.actual is not None
+    desired, left = back(store, job)
+    assert ([managed.resource.absent for managed in desired.resources], left) == ([True], ())
 
 
 def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:

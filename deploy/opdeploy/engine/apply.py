@@ -173,7 +173,8 @@ def _begun(host: Progressing, item: Item) -> Item | None:
     now = plan_one(Managed(item.change.resource, item.change.roles), host.world)
     if "none" in (item.change.action, now.action) or _out_of_reach(host, item.change):
         return None
-    return replace(item, change=replace(item.change, actual=now.actual))
+    had = now.resource.had(now, host.world.answers(now.resource))
+    return replace(item, change=replace(item.change, actual=had))
 
 
 def _still(item: Item, host: Progressing) -> Item:

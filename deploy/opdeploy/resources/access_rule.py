@@ -97,10 +97,18 @@ class AccessRule(Scoped):
 
     # ------------------------------------------------------------ reading
 
+    def had(self, change: Change[Any], answers: Answers) -> Self | None:
+        """Whatever of its own the principal has there: `undone` takes all of that. What comes from above stays."""
+        types = {"allow": "A", "deny": "D"}[self.type], *OTHER_TYPES[self.type]
+        own = access.explicit(_aces(access.descriptor(self.path, answers)))
+        if not any(ace.sid == self.principal.trustee and ace.type in types for ace in own):
+            return None
+        return change.actual or type(self).observed(path=self.path, principal=self.principal, type=self.type)
+
     def undone(self, found: Self | None) -> Self | str:
         if self.principal.sid in access.KEPT:
             return ""  # nobody takes full control from them
-        return "it had some of these rights before: look at its list" if found else self.gone()
+        return "it had rights of its own there before: look at its list" if found else self.gone()
 
     def reads(self) -> Reads:
         programs = {"programs": cim_read("root/cimv2", "Win32_Service", ["Name", "PathName"])} if self._spares_programs else {}

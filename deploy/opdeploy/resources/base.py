@@ -235,6 +235,10 @@ class Resource(BaseModel):
         """After an apply: whose password now is which, and when the host says it was set; None for other kinds."""
         return None
 
+    def had(self, change: Change[Any], answers: Answers) -> Self | None:
+        """What is there before a change, as `undone` will want it: more than what is compared, where a kind takes back more."""
+        return change.actual
+
     def undone(self, found: Self | None) -> Self | str:
         """What takes this back: `found` is what was there before it was first applied, None where nothing was.
 
