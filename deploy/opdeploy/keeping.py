@@ -26,6 +26,14 @@ def kept(found: Resource | None) -> dict[str, Any] | None:
     return None if found is None else {"kind": found.KIND, "values": _model(found)}
 
 
+def joined(first: dict[str, Any] | None, later: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was there first, with what only a later look read, since it was not managed before."""
+    if first is None or later is None:
+        return first
+    new = {name: later["values"][name] for name in KINDS[first["kind"]].READ_IF_MANAGED if name in later["values"]}
+    return {**first, "values": {**new, **first["values"]}}
+
+
 def restored(told: Mapping[str, Any] | None) -> Resource | None:
     """The resource of `kept`. Raises ValueError where this version can't read it."""
     if told is None:

@@ -17,6 +17,7 @@ from opdeploy.lab.windows import servers
 from opdeploy.lab.windows.state import dump
 from opdeploy.planning import Desired, Managed
 from opdeploy.resources.access_rule import AccessRule
+from opdeploy.resources.base import Resource
 from opdeploy.resources.directory import Directory
 from opdeploy.resources.environment_variable import EnvironmentVariable
 from opdeploy.resources.event_log import EventLog
@@ -191,6 +192,46 @@ def test_what_comes_from_above_keeps_nothing_that_was_given_besides(db1: Box, st
     assert item.change.actual is not None
     desired, left = back(store, job)
     assert ([managed.resource.absent for managed in desired.resources], left) == ([True], ())
+
+
+SERVED = Service(
+    name="OPNew",
+    command_line=r"D:\OP\op.exe",
+    start_mode="manual",
+    recovery={"actions": ["restart 1m"], "reset": "1d"},
+    grants=[{"principal": "Guests", "rights": ["query"]}, {"principal": "Users", "rights": ["query", "start"]}],
+)
+THEIRS = LocalUser(name="op-old", password=PASSWORD, description="theirs", password_never_expires=False)
+SHARED = Share(name="Data", path="D:\\", remark="theirs", permissions=[{"principal": "Users", "rights": "read"}])
+TO_GUESTS = [{"principal": "Guests", "rights": ["start"]}]
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "second"),
+    [
+        (SERVED, {"start_mode": "disabled"}, {"recovery": {"actions": ["none"], "reset": "2d"}, "grants": TO_GUESTS}),
+        (SERVED, {"grants": TO_GUESTS}, {"grants": [*TO_GUESTS, {"principal": "Users", "rights": ["stop"]}]}),
+        (THEIRS, {"description": "ours"}, {"description": "ours", "password_never_expires": True}),
+        (SHARED, {"remark": "ours"}, {"remark": "ours", "permissions": [{"principal": "Users", "rights": "full"}]}),
+    ],
+    ids=["service", "grants", "user", "share"],
+)
+def test_what_a_later_inventory_manages_besides_is_given_back_too(
+    before: Resource, first: dict[str, Any], second: dict[str, Any], db1: Box, tmp_path: Path, store: Store
+) -> None:
+    assert applied(Store.open(tmp_path / "other"), db1.job([before])).status == "in_sync"
+    kind = type(before)
+    for wanted in ({**first}, {**first, **second}):
+        job = db1.job([kind.model_validate(before._key() | wanted)])
+        assert applied(store, job).status == "in_sync"
+    desired, _ = back(store, job)
+    applied(store, replace(job, desired=desired), command="remove")
+    exact = {"exact": True} if "exact" in kind.model_fields else {}
+    told = {name: getattr(before, name) for name in kind.model_fields if name not in ("password", "exact")}
+    (planned,) = engine.plan(
+        [db1.job([kind(**{name: value for name, value in told.items() if value is not None} | exact)])], store
+    )
+    assert planned.status == "in_sync"
 
 
 def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:

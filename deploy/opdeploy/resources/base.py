@@ -139,6 +139,7 @@ class Resource(BaseModel):
     EXAMPLE: ClassVar[str] = ""  # YAML, as it stands in an inventory
     BY_HAND: ClassVar[bool] = False  # a person does it: reports list it apart, and no exit code hangs on it
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ()  # how error ids begin that mean: it is not there
+    READ_IF_MANAGED: ClassVar[tuple[str, ...]] = ()  # properties that nobody looks at where an inventory leaves them out
     REPLACE_ON: ClassVar[tuple[str, ...]] = ()  # properties that can only be changed by making it anew
 
     absent: Option = False

@@ -80,6 +80,7 @@ class EventLog(Resource):
         - { log: Microsoft-Windows-TaskScheduler/Operational, enabled: true }
     """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoMatchingLogsFound",)
+    READ_IF_MANAGED: ClassVar[tuple[str, ...]] = ("access",)
 
     log: Annotated[Text, AfterValidator(_log), KEY]
     """Its name as `Get-WinEvent -ListLog *` shows it."""

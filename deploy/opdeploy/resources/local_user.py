@@ -118,6 +118,7 @@ class LocalUser(Resource):
           account_expires: never
     """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("UserNotFound",)
+    READ_IF_MANAGED: ClassVar[tuple[str, ...]] = ("password_never_expires",)
 
     name: Annotated[str, KEY, BeforeValidator(_name)]
     """As Windows lists it, without the machine's name; up to 20 characters."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -162,6 +162,7 @@ class Service(Scoped):
             - { principal: '.\op-support', rights: [query, start, stop] }
     """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("NoServiceFoundForGivenName",)
+    READ_IF_MANAGED: ClassVar[tuple[str, ...]] = ("recovery", "grants")
 
     name: Annotated[ServiceName, KEY]
     """Its short name, as Get-Service shows it."""
@@ -192,10 +193,22 @@ class Service(Scoped):
             raise ValueError("a disabled service can't be kept running")
         return self
 
+    def had(self, change: Change[Any], answers: Answers) -> Self | None:
+        """With everybody's grants: a later inventory may name others."""
+        if change.actual is None or not self.grants:
+            return change.actual
+        descriptor = Config(answers.config).descriptor
+        aces = descriptor.dacl.aces if descriptor.dacl else ()
+        held = _grants(descriptor, [Principal.of_sid(sid) for sid in dict.fromkeys(ace.sid for ace in aces)], WORDS)
+        actual: Self = change.actual
+        return actual.model_copy(update={"grants": held})
+
     def undone(self, found: Self | None) -> Self | str:
         if found is None:
             return self.gone() if self.command_line else "what installed it takes it away"
-        before = {grant.principal: grant for grant in found.grants or ()}
+        if found.grants is None:  # nobody looked
+            return self.as_it_was(found)
+        before = {grant.principal: grant for grant in found.grants}
         grants = tuple(before.get(g.principal, Grant(principal=g.principal, rights=())) for g in self.grants or ())
         return self.as_it_was(found, **({"grants": grants, "exact": True} if grants else {}))
 
@@ -256,11 +269,7 @@ class Service(Scoped):
         return ASSUMED if assumed else ""
 
     def _held(self, descriptor: sddl.SecurityDescriptor) -> tuple[Grant, ...]:
-        masks = {grant.principal: _mask(descriptor, grant.principal.sid) for grant in self.grants or ()}
-        known = WORDS if self.exact else GRANTS
-        words = {p: _in_order({w for w, bits in known.items() if mask & bits == bits}) for p, mask in masks.items()}
-        held = ({"principal": principal, "rights": rights} for principal, rights in words.items() if rights)
-        return tuple(Grant.model_validate(grant, context=OBSERVED) for grant in held)
+        return _grants(descriptor, [grant.principal for grant in self.grants or ()], WORDS if self.exact else GRANTS)
 
     def hindrance(self, change: Change[Any], answers: Answers, machine: Machine) -> str:
         if change.action == "create" and not self.command_line:
@@ -442,6 +451,16 @@ def _account_name(account: Principal) -> str:
 
 def _bits(grant: Grant) -> int:
     return sum(WORDS[word] for word in grant.rights)
+
+
+def _grants(
+    descriptor: sddl.SecurityDescriptor, principals: Sequence[Principal], known: Mapping[str, int]
+) -> tuple[Grant, ...]:
+    """What the list gives to each of them, in words; who has nothing is left out."""
+    masks = {principal: _mask(descriptor, principal.sid) for principal in principals}
+    words = {p: _in_order({w for w, bits in known.items() if mask & bits == bits}) for p, mask in masks.items()}
+    held = ({"principal": principal, "rights": rights} for principal, rights in words.items() if rights)
+    return tuple(Grant.model_validate(grant, context=OBSERVED) for grant in held)
 
 
 def _mask(descriptor: sddl.SecurityDescriptor, sid: str) -> int:

@@ -108,6 +108,7 @@ class Share(Resource):
           exact: true
     """
     ABSENT_WHEN: ClassVar[tuple[str, ...]] = ("DriveNotFound",)
+    READ_IF_MANAGED: ClassVar[tuple[str, ...]] = ("permissions",)
     REPLACE_ON: ClassVar[tuple[str, ...]] = ("path",)
 
     name: Annotated[Text, AfterValidator(_name), KEY]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from opdeploy.keeping import kept
+from opdeploy.keeping import joined, kept
 from opdeploy.model import SETTLED, Change, OpdeployError
 from opdeploy.rendering import plain
 from opdeploy.resources.base import OPTION, parts, properties
@@ -24,6 +24,11 @@ from opdeploy.store.database import now
 if TYPE_CHECKING:
     from opdeploy.store.records import Store
 
+FOUND = "SELECT told FROM found WHERE host = ? AND kind = ? AND identity = ?"
+KEEP = """
+    INSERT INTO found VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET told = excluded.told WHERE told <> excluded.told
+"""
 FORGET = "DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?"
 SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
@@ -52,11 +57,13 @@ class Recorder:
     def before(self, host: str, item: Item) -> None:
         """Commits that this change is about to be made."""
         change = item.change
-        told = json.dumps(kept(change.actual), sort_keys=True)
+        one = (host.lower(), change.resource.KIND, change.resource.key.lower())
+        told = kept(change.actual)
         with self.store.writing() as db:
             _write(db, self._change(host, item) | {"begun_at": now()})
-            row = (host.lower(), change.resource.KIND, change.resource.key.lower(), told, self.run_id, now())
-            db.execute("INSERT OR IGNORE INTO found VALUES (?, ?, ?, ?, ?, ?)", row)
+            if first := db.execute(FOUND, one).fetchone():
+                told = joined(json.loads(first[0]), told)
+            db.execute(KEEP, (*one, json.dumps(told, sort_keys=True), self.run_id, now()))
             practices.add(db, host.lower(), self.run.practice)
 
     def after(self, host: str, item: Item) -> None:

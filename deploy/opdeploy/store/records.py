@@ -21,7 +21,7 @@ from opdeploy.model import Secret, UsageError
 from opdeploy.results import Practice, Run
 from opdeploy.store import database, keys, practices, remembering
 from opdeploy.store.database import now
-from opdeploy.store.journal import Recorder
+from opdeploy.store.journal import FOUND, Recorder
 
 NAME = database.NAME
 BEGUN = """
@@ -34,7 +34,6 @@ LAST_APPLIED = """
 """
 SIGNED = "SELECT id, digest, by_whom, note, at FROM steps WHERE host = ?"
 RECORDED = "SELECT fingerprint, set_at FROM passwords WHERE host = ? AND user = ?"
-FOUND = "SELECT told FROM found WHERE host = ? AND kind = ? AND identity = ?"
 
 
 def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
