@@ -120,6 +120,20 @@ def test_what_was_never_begun_is_not_taken_for_absent_later(db1: Box, store: Sto
         store.found("db1", "service", "OPNew")
 
 
+def test_what_failed_and_changed_nothing_is_not_taken_for_absent_later(db1: Box, store: Store) -> None:
+    """Somebody may have made it by hand until our next apply; what failed halfway is ours."""
+    late, half = (
+        LocalUser(name="op-late", password=PASSWORD),
+        Service(name="OPNew", command_line=r"D:\OP\op.exe", dependencies=["Nowhere"], state="running"),
+    )
+    db1.state.password_policy["length"] = 100
+    assert [item.outcome for item in applied(store, db1.job([late, half])).items] == ["failed", "failed"]
+    with pytest.raises(KeyError):
+        store.found("db1", "local_user", late.key)
+    assert store.found("db1", "service", "OPNew") is None
+    assert "opnew" in dump(db1.state)
+
+
 def test_a_program_that_was_there_before_its_new_installer_is_not_removed(db1: Box, tmp_path: Path, store: Store) -> None:
     """The plan could not look at it: the installer was still to come."""
     old, new = nsis("Tool", key="Tool", version="1.0"), nsis("Tool", key="Tool", version="2.0")

@@ -159,7 +159,9 @@ def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Calla
         return replace(item, outcome="not_reached", error=host.stopped)
     done = change()
     try:
-        recorder.after(host.task.name, done)
+        recorder.after(
+            host.task.name, done, untouched=begun is not None and done.outcome == "failed" and _is_as_it_was(host, begun)
+        )
     except OpdeployError as error:
         host.stopped = f"what came before it can't be journalled: {error.message}"
     return done
@@ -175,6 +177,16 @@ def _begun(host: Progressing, item: Item) -> Item | None:
         return None
     had = now.resource.had(now, host.world.answers(now.resource))
     return replace(item, change=replace(item.change, actual=had))
+
+
+def _is_as_it_was(host: Progressing, begun: Item) -> bool:
+    """Whether a change that failed is seen to have changed nothing: somebody else may make it before our next one."""
+    now = plan_one(Managed(begun.change.resource, begun.change.roles), host.world)
+    if host.task.station.lost or now.action == "none":
+        return False
+    answers = host.world.answers(now.resource)
+    work = now.resource.work(answers)
+    return not (work and (work.running or work.settling)) and bool(now.resource.had(now, answers) == begun.change.actual)
 
 
 def _still(item: Item, host: Progressing) -> Item:

@@ -30,6 +30,7 @@ KEEP = """
     ON CONFLICT DO UPDATE SET told = excluded.told WHERE told <> excluded.told
 """
 FORGET = "DELETE FROM found WHERE host = ? AND kind = ? AND identity = ?"
+NOT_YET = f"{FORGET} AND run_id = ?"
 SO_FAR = """
     SELECT sum(outcome = 'applied'), sum(ended_at IS NULL) FROM changes
     WHERE run_id = ? AND begun_at IS NOT NULL AND action <> 'none'
@@ -66,11 +67,14 @@ class Recorder:
             db.execute(KEEP, (*one, json.dumps(told, sort_keys=True), self.run_id, now()))
             practices.add(db, host.lower(), self.run.practice)
 
-    def after(self, host: str, item: Item) -> None:
-        """Commits what came of it."""
+    def after(self, host: str, item: Item, *, untouched: bool = False) -> None:
+        """Commits what came of it; one that left all `untouched` was not the first change."""
         ended = {"outcome": item.outcome, "error": item.error, "ended_at": now()}
         with self.store.writing() as db:
             _write(db, self._change(host, item) | ended)
+            if untouched:
+                resource = item.change.resource
+                db.execute(NOT_YET, (host.lower(), resource.KIND, resource.key.lower(), self.run_id))
             if item.outcome == "applied" and self._is_of_the_inventory:
                 remembering.add_applied(db, self.run, host, item, self.store.key())
 
