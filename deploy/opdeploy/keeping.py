@@ -41,12 +41,14 @@ def restored(told: Mapping[str, Any] | None) -> Resource | None:
     try:
         return KINDS[told["kind"]].observed(**told["values"])
     except (KeyError, ValidationError) as error:
-        raise ValueError(f"the record of what was there can't be read: {error}") from error
+        raise ValueError(f"the record of it can't be read: {' '.join(str(error).split())}") from error
 
 
 def _model(model: BaseModel) -> dict[str, Any]:
     values = {}
-    for name in type(model).model_fields:
+    for name, info in type(model).model_fields.items():
+        if not info.repr:  # a file's content
+            continue
         try:
             value = _value(getattr(model, name))
         except _NoForm:
@@ -59,6 +61,8 @@ def _model(model: BaseModel) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, bytes):
+        return value.hex(" ")
     if isinstance(value, Principal):
         return value.sid or value.name
     if isinstance(value, BaseModel):

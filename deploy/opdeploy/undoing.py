@@ -66,7 +66,12 @@ def _undone(managed: Managed, roles: Collection[str], found: Found) -> Resource 
             return "it was taken away: what it was is not made anew" if before else ""
         return resource.undone(before)
     except (ValueError, ValidationError) as error:
-        return f"what was there can't be put back: {str(error).splitlines()[0]}"
+        return f"what was there can't be put back: {_told(error)}"
+
+
+def _told(error: ValueError) -> str:
+    """In a model's own words, where one refused it."""
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ") if isinstance(error, ValidationError) else str(error)
 
 
 def _could_go(resource: Resource) -> bool:

@@ -22,6 +22,7 @@ from opdeploy.resources.directory import Directory
 from opdeploy.resources.environment_variable import EnvironmentVariable
 from opdeploy.resources.event_log import EventLog
 from opdeploy.resources.file import File
+from opdeploy.resources.firewall_rule import FirewallRule
 from opdeploy.resources.installers import Source
 from opdeploy.resources.local_user import LocalUser
 from opdeploy.resources.package import Detect, Package
@@ -246,6 +247,27 @@ def test_what_a_later_inventory_manages_besides_is_given_back_too(
         [db1.job([kind(**{name: value for name, value in told.items() if value is not None} | exact)])], store
     )
     assert planned.status == "in_sync"
+
+
+def test_binary_data_is_given_back(db1: Box, tmp_path: Path, store: Store) -> None:
+    theirs = RegistryValue(path=r"SOFTWARE\OP", name="Port", type="binary", data="01 ff")
+    applied(Store.open(tmp_path / "other"), db1.job([theirs]))
+    job = db1.job([PORT])
+    applied(store, job)
+    desired, _ = back(store, job)
+    applied(store, replace(job, desired=desired), command="remove")
+    (planned,) = engine.plan([db1.job([theirs])], store)
+    assert planned.status == "in_sync"
+
+
+def test_what_a_model_refuses_is_said_in_its_words(db1: Box, tmp_path: Path, store: Store) -> None:
+    named = {"name": "OP-In", "direction": "inbound", "action": "allow"}
+    theirs = FirewallRule(**named, protocol="TCP", local_ports=3050)
+    assert applied(Store.open(tmp_path / "other"), db1.job([theirs])).status == "in_sync"
+    job = db1.job([FirewallRule(**named, program=r"D:\OP\op.exe")])
+    assert applied(store, job).status == "in_sync"
+    _, (left,) = back(store, job)
+    assert left.why.startswith("what was there can't be put back: refused: it lets everything in")
 
 
 def test_so_does_what_is_never_absent(db1: Box, store: Store) -> None:
