@@ -126,10 +126,5 @@ def _seen(run: Run, item: Item, before: Mapping[str, Seen]) -> dict[str, Seen]:
         return {}
     stay = before if run.roles or item.change.verdict == "unknown" else {}
     names = differing(item.change)
-    return {
-        **stay,
-        **{
-            name: Seen(min(before[name].first, run.created_at) if name in before else run.created_at, run.created_at)
-            for name in names
-        },
-    }
+    firsts = {name: min(run.created_at, before[name].first if name in before else run.created_at) for name in names}
+    return {**stay, **{name: Seen(first, run.created_at) for name, first in firsts.items()}}

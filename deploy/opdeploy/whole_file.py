@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -15,7 +16,10 @@ def write(path: Path, text: str, mode: int = 0o666) -> None:
     Raises OSError, and leaves all as it was.
     """
     with suppress(FileNotFoundError):
-        mode &= stat.S_IMODE(path.stat().st_mode) | stat.S_IWUSR
+        there = path.stat().st_mode
+        if not stat.S_ISREG(there):
+            raise OSError(errno.EINVAL, "it is no ordinary file, and would be one", str(path))
+        mode &= stat.S_IMODE(there) | stat.S_IWUSR
     piece = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(piece, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:

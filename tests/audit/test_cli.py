@@ -248,7 +248,10 @@ def test_a_host_that_is_gone_is_3_and_the_others_carry_on(tmp_path: Path) -> Non
     assert [host["status"] for host in document(done)["hosts"]] == ["unreachable", "in_sync", "in_sync"]
 
 
-@pytest.mark.parametrize(("name", "said"), [(".", "is a folder"), ("/", "is a folder"), ("none/plan.json", "no such folder")])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [(".", "is a folder"), ("/", "is a folder"), ("none/plan.json", "no such folder"), ("/dev/null", "is no ordinary file")],
+)
 def test_a_plan_file_that_can_not_be_written_is_told_before_a_host_is_read(made: Fleet, name: str, said: str) -> None:
     mark = made.mark()
     done = made.run("plan", "--out", name if name in "./" else str(made.folder / name))

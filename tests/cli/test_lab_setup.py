@@ -15,7 +15,7 @@ all:
   children:
     database_servers:
       hosts:
-        db1: { agent: { link: { from_file: .lab/agent-link-db1 } } }
+        db1: { ansible_port: 15986, agent: { link: { from_file: .lab/agent-link-db1 } } }
     backup_stations:
       hosts:
         backup1: { agent: { link: { from_file: .lab/agent-link-backup1 } } }

@@ -15,6 +15,8 @@ def check(path: Path) -> None:
     """Raises UsageError where no file of this name could be written."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "name a file with --out")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no ordinary file", ANOTHER)  # root would make one of a device
     if not os.access(path.parent, os.W_OK | os.X_OK):
         why = "no permission to write there" if path.parent.is_dir() else "no such folder"
         raise UsageError(f"{path.parent}: {why}", ANOTHER)

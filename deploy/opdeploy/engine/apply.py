@@ -158,10 +158,9 @@ def _journalled(recorder: Recorder, host: Progressing, item: Item, change: Calla
     if host.stopped:
         return replace(item, outcome="not_reached", error=host.stopped)
     done = change()
+    untouched = begun is not None and done.outcome == "failed" and _is_as_it_was(host, begun)
     try:
-        recorder.after(
-            host.task.name, done, untouched=begun is not None and done.outcome == "failed" and _is_as_it_was(host, begun)
-        )
+        recorder.after(host.task.name, done, untouched=untouched)
     except OpdeployError as error:
         host.stopped = f"what came before it can't be journalled: {error.message}"
     return done

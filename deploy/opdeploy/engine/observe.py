@@ -17,6 +17,7 @@ from opdeploy.planning import Observation, World, foreseen, machine
 from opdeploy.reboots import Reboot
 from opdeploy.results import Evidence, HostResult, Item
 from opdeploy.store import Store, keys
+from opdeploy.windows.station import Records
 
 NOT_YET = "<known after apply>"
 
@@ -51,6 +52,9 @@ def digest(observation: Observation, store: Store) -> str:
 
 def plan_snapshot(job: Job, observation: Observation, store: Store) -> HostResult:
     """The same plan from answers on disk and the store's. What they do not hold is unknown, for that reason."""
+    records = Records(store, job.host.name)
+    for managed in job.desired.resources:
+        observation |= records.answers(managed.resource.reads().values())
     try:
         world = World(machine(observation), observation, guard.Session(job.host.connection.port))
     except HostError as error:

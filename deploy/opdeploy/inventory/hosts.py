@@ -8,7 +8,7 @@ plain text, which is refused here); a password is a secret mapping. See the vars
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -188,7 +188,13 @@ def _exists(path: str) -> bool:
         return False
 
 
-def practice_problems(hosts: Iterable[Host]) -> Iterator[Problem]:
+def host_problems(hosts: Sequence[Host]) -> Iterator[Problem]:
+    """What only several hosts together show."""
+    yield from _practice_problems(hosts)
+    yield from _address_problems(hosts)
+
+
+def _practice_problems(hosts: Iterable[Host]) -> Iterator[Problem]:
     """An inventory is one practice: by its name the run store tells hosts from another's of the same name."""
     named = [(host, host.variables.get(PRACTICE)) for host in hosts]
     first = next(((host.name, node.value) for host, node in named if node), None)
@@ -197,6 +203,19 @@ def practice_problems(hosts: Iterable[Host]) -> Iterator[Problem]:
             told = f"{host.name} is of {node.value}" if node else f"{host.name} has none"
             at = node.key_at if node else host.at
             yield Problem(at, PRACTICE, f"{told}, {first[0]} is of {first[1]}", "write it once: all hosts are of one practice")
+
+
+def _address_problems(hosts: Iterable[Host]) -> Iterator[Problem]:
+    """Two hosts at one address are one server, which would be given the roles of both: a line that was copied."""
+    first: dict[tuple[str, int], Host] = {}
+    for host in hosts:
+        made = host.connection
+        other = first.setdefault((made.address.lower(), made.port), host)
+        if other is not host:
+            node = host.variables.get("ansible_host") or host.variables.get("ansible_port")
+            told = f"{host.name} is at {made.address}:{made.port}, and so is {other.name}"
+            hint = "give each its own ansible_host, or its own ansible_port"
+            yield Problem(node.key_at if node else host.at, "ansible_host", told, hint)
 
 
 def unreachable(name: str) -> Connection:

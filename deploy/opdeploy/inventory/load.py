@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from opdeploy.inventory.groups import ALL, PRIORITY, Layout, read_groups, variable_problems
-from opdeploy.inventory.hosts import PRACTICE, Connection, Host, connection, practice_problems, unreachable
+from opdeploy.inventory.hosts import PRACTICE, Connection, Host, connection, host_problems, unreachable
 from opdeploy.inventory.limits import selected
 from opdeploy.inventory.problems import InventoryError, Position, Problem, merged, near, shown
 from opdeploy.inventory.secrets import Resolver
@@ -98,7 +98,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> Inventory:
     hosts, unreached = _hosts(layout, variables, resolver, path)
     groups = _members(hosts, layout)
     waivers, wrong = read_waivers(waived, hosts, groups, date.today()) if waived and known else ((), [])
-    found = merged([*files.problems, *problems, *resolver.problems], [*wrong, *unreached, *practice_problems(hosts)])
+    found = merged([*files.problems, *problems, *resolver.problems], [*wrong, *unreached, *host_problems(hosts)])
     return Inventory(path, hosts, groups, files.digest(), found, waivers)
 
 
