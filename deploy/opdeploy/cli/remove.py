@@ -25,6 +25,8 @@ from opdeploy.results import HostResult, Run
 from opdeploy.store import Store
 from opdeploy.undoing import NO_RECORD, WHY_NO_RECORD, Left, undoing
 
+NOT_READ = "not read: nothing is to be taken back from it"
+
 
 @click.command("remove")
 @click.argument("plan", required=False, metavar="[PLAN.json]", type=click.Path(path_type=Path))
@@ -114,9 +116,9 @@ def _planned(
 
 
 def _told(hosts: tuple[HostResult, ...], left: dict[str, tuple[Left, ...]]) -> tuple[HostResult, ...]:
-    """Every host with what stays on it; one that nothing is taken back from was not asked."""
+    """Every host with what stays on it; one that nothing is taken back from was not read."""
     asked = {host.name: host for host in hosts}
-    results = [asked.get(name, HostResult(name)) for name in left]
+    results = [asked.get(name, HostResult(name, warnings=(NOT_READ,))) for name in left]
     return tuple(replace(one, warnings=(*one.warnings, *_stays(left[one.name]))) for one in results)
 
 
