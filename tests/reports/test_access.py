@@ -104,6 +104,13 @@ def test_two_tokens_of_one_logon_are_one_session() -> None:
     assert (session.elevated, session.ended, session.work) == (True, at(6), [Work(at(3), "started a.exe: a.exe /x")])
 
 
+def test_the_log_off_of_one_token_does_not_end_what_the_other_still_does() -> None:
+    begun = ((4624, 0, logon("0x1", elevated=True, linked="0x2")), (4624, 0, logon("0x2", linked="0x1")))
+    after = ((4634, 5, target("0x2")), (4688, 6, subject("0x1", NewProcessName="a.exe")))
+    (there,), (gone,) = paired(*begun, *after), paired(*begun, *after, (4634, 8, target("0x1")))
+    assert (there.ended, gone.ended, gone.work) == ("", at(8), [Work(at(6), "started a.exe")])
+
+
 def test_an_id_that_windows_gives_again_is_another_session() -> None:
     first, second = paired((4624, 0, logon("0x1")), (4634, 1, target("0x1")), (4624, 5, logon("0x1")))
     assert (first.ended, second.started, second.ended) == (at(1), at(5), "")

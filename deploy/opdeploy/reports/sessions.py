@@ -88,9 +88,11 @@ def _account_named(data: Mapping[str, str]) -> str:
 
 
 def _tell(event: Event, session: Session) -> None:
-    if event.id in (4634, 4647):
-        session.ended = event.at
-    elif event.id == 4672:
+    ends = event.id in (4634, 4647)
+    session.ended = event.at if ends else ""  # of its two ids the other may be there still
+    if ends:
+        return
+    if event.id == 4672:
         session.elevated = True
     elif event.id == 4778:
         session.work.append(Work(event.at, f"reconnected from {event.data.get('ClientAddress', '')}"))
