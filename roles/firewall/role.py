@@ -14,7 +14,7 @@ from opdeploy.inventory import Host
 from opdeploy.resources.base import OPTION, Resource, Scope
 from opdeploy.resources.desired import Because
 from opdeploy.resources.firewall_rule import FirewallRule
-from opdeploy.roles import GROUP, RoleSettings, keyed, told_why, wide
+from opdeploy.roles import GROUP, RoleSettings, everybody, keyed, may_let_in, told_why
 
 
 class Rule(FirewallRule):
@@ -29,14 +29,13 @@ class Rule(FirewallRule):
     def _says_from_where(self) -> Self:
         if self.group is not None:
             raise ValueError("the group stands once, for all rules; take it out of the rule")
-        if self.absent or self.direction == "outbound" or self.action == "block":
+        if not may_let_in(self):
             return self
         if self.remote_addresses is None and self.direction and self.action:
             raise ValueError("an inbound allow rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
-        if (everybody := list(filter(wide, self.remote_addresses or ()))) and not self.reason.strip():
-            raise ValueError(
-                f"remote_addresses {everybody[0]} lets everybody in: name the practice's network, or say why (reason: …)"
-            )
+        if (address := everybody(self)) and not self.reason.strip():
+            said = f"remote_addresses {address} lets everybody in"
+            raise ValueError(f"{said}: name the practice's network, or say why (reason: …)")
         return self
 
     def in_group(self, group: str) -> FirewallRule:

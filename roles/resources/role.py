@@ -12,7 +12,7 @@ from opdeploy.inventory import Host
 from opdeploy.resources import KINDS
 from opdeploy.resources.base import Resource
 from opdeploy.resources.firewall_rule import FirewallRule
-from opdeploy.roles import RoleSettings, wide
+from opdeploy.roles import RoleSettings, everybody, may_let_in
 
 
 def _title(kind: str) -> str:
@@ -30,12 +30,8 @@ class _Kinds(RoleSettings):
 
 
 def _is_open(rule: FirewallRule) -> bool:
-    """Inbound and allow may also be what the rule on the host is, where they are left out."""
-    if rule.absent or rule.direction == "outbound" or rule.action == "block":
-        return False
-    if rule.remote_addresses is None:
-        return bool(rule.direction and rule.action)  # as a new one: Any
-    return any(map(wide, rule.remote_addresses))
+    made_for_any = rule.remote_addresses is None and rule.direction and rule.action  # as a new one
+    return bool(may_let_in(rule) and (made_for_any or everybody(rule)))
 
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ What is wrong with a role is a `UsageError` that names the place in its `role.py
 from opdeploy.roles.compiling import compile
 from opdeploy.roles.finding import Role, Roles, find
 from opdeploy.roles.installer import Installer
-from opdeploy.roles.opening import GROUP, Opening, told_why, wide
+from opdeploy.roles.opening import GROUP, Opening, everybody, may_let_in, told_why, wide
 from opdeploy.roles.product import Product, kept_running
 from opdeploy.roles.project import ProjectFile, Template
 from opdeploy.roles.settings import Required, RoleSettings, keyed, with_key
@@ -42,9 +42,11 @@ __all__ = [
     "Roles",
     "Template",
     "compile",
+    "everybody",
     "find",
     "kept_running",
     "keyed",
+    "may_let_in",
     "sources",
     "told_why",
     "unscanned",

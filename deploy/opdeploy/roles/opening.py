@@ -26,6 +26,16 @@ def wide(address: str) -> bool:
     return size > WIDEST[network.version]
 
 
+def everybody(rule: FirewallRule) -> str:
+    """The first of its remote addresses that is more than a network of one's own, '' if none is."""
+    return next(filter(wide, rule.remote_addresses or ()), "")
+
+
+def may_let_in(rule: FirewallRule) -> bool:
+    """Whether it is inbound and allows; a direction or an action that it leaves out may be that of the rule on the host."""
+    return not rule.absent and rule.direction != "outbound" and rule.action != "block"
+
+
 class Opening(FirewallRule):
     """A rule as a role's settings have it, by its id."""
 
@@ -42,8 +52,8 @@ class Opening(FirewallRule):
             raise ValueError(f"a product's rule is there, and in the group {GROUP}: take group and absent out")
         if self.remote_addresses is None:
             raise ValueError("a rule names its remote_addresses: the practice's network, such as 10.20.0.0/24")
-        if (everybody := list(filter(wide, self.remote_addresses))) and not self.reason.strip():
-            raise ValueError(f"remote_addresses {everybody[0]} opens it to everybody: name addresses, or say why (reason: …)")
+        if (address := everybody(self)) and not self.reason.strip():
+            raise ValueError(f"remote_addresses {address} opens it to everybody: name addresses, or say why (reason: …)")
         return self
 
     def rule(self) -> Resource | Because:
@@ -53,5 +63,4 @@ class Opening(FirewallRule):
 
 
 def told_why(rule: FirewallRule, reason: str) -> Resource | Because:
-    everybody = rule.remote_addresses and any(map(wide, rule.remote_addresses))
-    return Because(rule, f"open to any address, because: {reason.strip()}") if everybody else rule
+    return Because(rule, f"open to any address, because: {reason.strip()}") if everybody(rule) else rule
