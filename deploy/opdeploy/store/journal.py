@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from opdeploy.keeping import joined, kept
+from opdeploy.memory import thing
 from opdeploy.model import SETTLED, Change, OpdeployError
 from opdeploy.rendering import plain
 from opdeploy.resources.base import OPTION, parts, properties
@@ -58,7 +59,7 @@ class Recorder:
     def before(self, host: str, item: Item) -> None:
         """Commits that this change is about to be made."""
         change = item.change
-        one = (host.lower(), change.resource.KIND, change.resource.key.lower())
+        one = (host.lower(), *thing(change.resource))
         told = kept(change.actual)
         with self.store.writing() as db:
             _write(db, self._change(host, item) | {"begun_at": now()})
@@ -73,8 +74,7 @@ class Recorder:
         with self.store.writing() as db:
             _write(db, self._change(host, item) | ended)
             if untouched:
-                resource = item.change.resource
-                db.execute(NOT_YET, (host.lower(), resource.KIND, resource.key.lower(), self.run_id))
+                db.execute(NOT_YET, (host.lower(), *thing(item.change.resource), self.run_id))
             if item.outcome == "applied" and self._is_of_the_inventory:
                 remembering.add_applied(db, self.run, host, item, self.store.key())
 
